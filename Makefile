@@ -1,0 +1,33 @@
+# Everything here works from a clean clone; `make` alone lists the targets.
+# RUN steps into the ROS 2 that scripts/setup.sh found or made.
+RUN := scripts/with-ros.sh
+
+.PHONY: help setup build test check demo bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+setup: ## find a ROS 2, or make .ros/; get the test packages
+	@scripts/setup.sh
+
+build: setup ## release binaries in target/release
+	$(RUN) cargo build --workspace --release
+
+test: setup ## every test
+	@scripts/install-test-tools.sh
+	scripts/without-ros.sh cargo test
+	$(RUN) cargo test --workspace
+	$(RUN) cargo build --workspace --release
+	$(RUN) scripts/end-to-end.sh
+
+check: setup ## formatting, lints, documentation, licences, scripts
+	$(RUN) scripts/check.sh
+
+demo: build ## the exporter watches a simulated robot arm, until Ctrl-C (DEMO_PORT, DEMO_SECONDS)
+	@$(RUN) python3 scripts/demo.py
+
+bench: build ## compare with Python and with a bare loop
+	$(RUN) scripts/bench.sh
+
+clean: ## remove all that was built, .ros/ and .venv/ too
+	rm -rf target .ros .ros.partial.* .venv .venv.partial.* .tools .pytest_cache

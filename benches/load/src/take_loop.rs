@@ -1,0 +1,187 @@
+//! Takes joint states through ros-observer and does nothing with them: the floor that a node's cost is compared with.
+//!
+//! Prints a report, one line of JSON, when it has subscribed, on each SIGUSR1, and when SIGTERM or SIGINT ends it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, ValueEnum};
+use load::signals::{self, Termination};
+use load::{Reliability, cost};
+use r2r::sensor_msgs::msg::JointState;
+use ros_observer::{Context, Gid, GuardCondition, MessageInfo, Node, Qos, Spinner, Subscription, TakeIn};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Longest wait of the spinner; a signal ends it early.
+const TURN: Duration = Duration::from_secs(1);
+
+/// The sequence number of a middleware that counts none.
+const NO_SEQUENCE: u64 = u64::MAX;
+
+/// Takes sensor_msgs/msg/JointState and only counts.
+#[derive(Debug, Clone, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Topic to subscribe to
+    #[arg(long, default_value = "/joint_states")]
+    topic: String,
+    /// Reliability requested
+    #[arg(long, value_enum, default_value_t = Reliability::BestEffort)]
+    qos: Reliability,
+    /// History depth
+    #[arg(long, default_value_t = 1000)]
+    depth: usize,
+    /// Where messages are taken
+    #[arg(long, value_enum, default_value_t = Take::Auto)]
+    take_in: Take,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Take {
+    Callback,
+    WaitSet,
+    Auto,
+}
+
+impl Take {
+    fn resolve(self) -> TakeIn {
+        match self {
+            Self::Callback => TakeIn::Callback,
+            Self::WaitSet => TakeIn::WaitSet,
+            Self::Auto => TakeIn::auto(),
+        }
+    }
+}
+
+/// What has arrived, readable while messages arrive. Written by the one thread that takes.
+#[derive(Default)]
+struct Arrived {
+    taken: AtomicU64,
+    lost: AtomicU64,
+}
+
+impl Arrived {
+    fn add(&self, lost: u64) {
+        self.taken.store(self.taken.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        if lost > 0 {
+            self.lost.store(self.lost.load(Ordering::Relaxed) + lost, Ordering::Relaxed);
+        }
+    }
+
+    fn report(&self) -> Result<()> {
+        let (taken, lost) = (self.taken.load(Ordering::Relaxed), self.lost.load(Ordering::Relaxed));
+        let (cpu_seconds, rss_bytes) = (cost::cpu_seconds()?, cost::rss_bytes()?);
+        println!(r#"{{"taken": {taken}, "lost": {lost}, "cpu_seconds": {cpu_seconds}, "rss_bytes": {rss_bytes}}}"#);
+        Ok(())
+    }
+}
+
+/// The last sequence number of each publisher. A list: a topic has a few publishers, most often one.
+#[derive(Default)]
+struct Sequences(Vec<(Gid, u64)>);
+
+impl Sequences {
+    /// How many messages are missing between the publisher's last one and this one.
+    fn missing_before(&mut self, info: &MessageInfo) -> u64 {
+        let sequence = info.publication_sequence;
+        if sequence == NO_SEQUENCE {
+            return 0;
+        }
+        match self.0.iter_mut().find(|(publisher, _)| *publisher == info.publisher) {
+            Some((_, last)) => sequence.saturating_sub(std::mem::replace(last, sequence) + 1),
+            None => {
+                self.0.push((info.publisher, sequence));
+                0
+            }
+        }
+    }
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let context = Context::new(&std::env::args().collect::<Vec<_>>())?;
+    let node = Node::new(&context, "take_loop", "")?;
+    let arrived = Arc::new(Arrived::default());
+    let subscription = subscribe(&node, &arguments, Arc::clone(&arrived))?;
+    let mut spinner = Spinner::new(&node)?;
+    spinner.add_subscription(&subscription);
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let signals = {
+        let (arrived, stop, wake) = (Arc::clone(&arrived), Arc::clone(&stop), spinner.waker());
+        thread::Builder::new().name("signals".to_owned()).spawn(move || serve_signals(&arrived, &stop, &wake))?
+    };
+    while !stop.load(Ordering::Relaxed) {
+        spinner.turn(TURN)?;
+    }
+    signals.join().expect("the signal thread does not panic")?;
+    arrived.report()
+}
+
+fn subscribe(node: &Node, arguments: &Arguments, arrived: Arc<Arrived>) -> Result<Subscription> {
+    let qos = match arguments.qos {
+        Reliability::Reliable => Qos::reliable(arguments.depth),
+        Reliability::BestEffort => Qos::best_effort(arguments.depth),
+    };
+    let mut sequences = Sequences::default();
+    let count = move |_: &[u8], info: &MessageInfo| arrived.add(sequences.missing_before(info));
+    Subscription::new::<JointState>(node, &arguments.topic, qos, arguments.take_in.resolve(), count)
+        .with_context(|| format!("cannot subscribe to {:?}", arguments.topic))
+}
+
+/// Reports when asked; returns, with the spinner told to stop, when that is asked.
+fn serve_signals(arrived: &Arrived, stop: &AtomicBool, wake: &GuardCondition) -> Result<()> {
+    let result = signals::runtime()?.block_on(report_until_terminated(arrived));
+    stop.store(true, Ordering::Relaxed);
+    wake.trigger()?;
+    result
+}
+
+async fn report_until_terminated(arrived: &Arrived) -> Result<()> {
+    let mut termination = Termination::new()?;
+    let mut asked: io::Result<_> = signal(SignalKind::user_defined1());
+    let asked = asked.as_mut().map_err(|error| anyhow::anyhow!("cannot take SIGUSR1: {error}"))?;
+    arrived.report()?;
+    loop {
+        tokio::select! {
+            () = termination.requested() => return Ok(()),
+            _ = asked.recv() => arrived.report()?,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(publisher: u8, publication_sequence: u64) -> MessageInfo {
+        MessageInfo {
+            publisher: [publisher; size_of::<Gid>()],
+            publication_sequence,
+            source_timestamp_ns: 0,
+            received_timestamp_ns: 0,
+        }
+    }
+
+    #[test]
+    fn gaps_are_counted_for_each_publisher_apart() {
+        let mut sequences = Sequences::default();
+        let arriving = [(1, 5), (2, 1), (1, 6), (1, 9), (2, 2), (2, 2)];
+        let missing: Vec<u64> = arriving
+            .iter()
+            .map(|(publisher, sequence)| sequences.missing_before(&info(*publisher, *sequence)))
+            .collect();
+        assert_eq!(missing, [0, 0, 0, 2, 0, 0]);
+    }
+
+    #[test]
+    fn a_middleware_without_sequence_numbers_loses_nothing_that_can_be_told() {
+        let mut sequences = Sequences::default();
+        assert_eq!((1..4).map(|_| sequences.missing_before(&info(1, NO_SEQUENCE))).sum::<u64>(), 0);
+    }
+}

@@ -1,0 +1,272 @@
+"""The programs of the benchmark as running processes: what receives, and the load.
+
+Each is a context manager that ends its process whatever happens, and only that one.
+"""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from scrape_client import ScrapeClient, sample_sum
+
+BENCHES = Path(__file__).resolve().parent
+END_SECONDS = 5
+READY_SECONDS = 20
+FIRST_MESSAGE_SECONDS = 20
+DRAIN_PAUSE_SECONDS = 0.2
+POLL_SECONDS = 0.001
+
+# Domain n's first participant listens on this port + n * 250 (DDSI-RTPS 9.6.1.4); above 100, the ports fall into
+# the range that Linux hands out to anyone.
+FIRST_PARTICIPANT_PORT = 7410
+PORTS_PER_DOMAIN = 250
+DOMAIN_ID_MAX = 100
+
+
+class BenchError(Exception):
+    """A measurement that could not be made, in words for the user."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a receiver says of the messages so far; `lost` is None where it cannot tell."""
+
+    received: int
+    lost: int | None
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What the load says of its whole run."""
+
+    messages: int
+    seconds: float
+    cpu_seconds: float
+
+    @property
+    def rate(self):
+        return self.messages / self.seconds
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def free_domain_id():
+    """A ROS domain that nobody on this host is in: one whose first participant's port can be bound."""
+    for domain_id in random.sample(range(1, DOMAIN_ID_MAX + 1), DOMAIN_ID_MAX):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as participant:
+            try:
+                participant.bind(("", FIRST_PARTICIPANT_PORT + domain_id * PORTS_PER_DOMAIN))
+            except OSError:
+                continue
+            return domain_id
+    raise BenchError("every ROS domain of this host is in use")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where the programs are and where their messages go."""
+
+    bin_dir: Path
+    log_path: Path
+
+    def program(self, name):
+        path = self.bin_dir / name
+        if not path.exists():
+            raise BenchError(f"{path} is missing: run scripts/bench.sh, or name its directory with --bin-dir")
+        return str(path)
+
+
+class Process:
+    """A child process in a ROS domain; what it says on stderr goes to the log."""
+
+    def __init__(self, bench, domain_id, command):
+        environment = {
+            **os.environ,
+            "ROS_DOMAIN_ID": str(domain_id),
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        }
+        with open(bench.log_path, "ab") as log:
+            log.write(f"--- {' '.join(command)}\n".encode())
+            log.flush()
+            self.spawned = time.monotonic()
+            self.child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.command = command
+        self.log_path = bench.log_path
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+        self.child.stdout.close()
+
+    def end(self, how=signal.SIGTERM):
+        """Ends the process and waits until it is gone; harmless when it is gone already."""
+        if self.child.poll() is None:
+            self.child.send_signal(how)
+            try:
+                self.child.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait()
+                raise BenchError(f"{self.command[0]} did not end within {END_SECONDS} s of SIGTERM") from None
+
+    def check_alive(self):
+        if self.child.poll() is not None:
+            raise BenchError(f"{self.command[0]} ended with {self.child.returncode}: see {self.log_path}")
+
+    def wait_until(self, condition, timeout_seconds, what):
+        """Polls until the condition gives something true, and returns that."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            result = condition()
+            if result:
+                return result
+            self.check_alive()
+            if time.monotonic() > deadline:
+                raise BenchError(f"{self.command[0]}: no {what} within {timeout_seconds} s")
+            time.sleep(POLL_SECONDS)
+
+    def cpu_seconds(self):
+        """CPU time of all living threads. The scheduler's own count: `stat` has a resolution of 10 ms only."""
+        nanoseconds = 0
+        for path in Path(f"/proc/{self.child.pid}/task").glob("*/schedstat"):
+            # A thread that served a scrape may end while we read.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                nanoseconds += int(path.read_text().split()[0])
+        if nanoseconds == 0:
+            raise BenchError("this kernel keeps no scheduler statistics (CONFIG_SCHED_INFO)")
+        return nanoseconds / 1e9
+
+    def rss_bytes(self):
+        return psutil.Process(self.child.pid).memory_info().rss
+
+
+class Load(Process):
+    """joint_state_load with the given options, written as keyword arguments."""
+
+    def __init__(self, bench, domain_id, **options):
+        command = [bench.program("joint_state_load")]
+        for name, value in options.items():
+            flag = "--" + name.replace("_", "-")
+            command += [flag] if value is True else [flag, str(value)]
+        super().__init__(bench, domain_id, command)
+
+    def sent(self):
+        """Waits for its end and returns its summary."""
+        output, _ = self.child.communicate()
+        if self.child.returncode != 0:
+            raise BenchError(f"the load ended with {self.child.returncode}: see {self.log_path}")
+        summary = json.loads(output)
+        return Sent(summary["sent"], summary["seconds"], summary["cpu_seconds"])
+
+
+class Receiver(Process):
+    """What all receivers have in common; subclasses say how to ask them for counts."""
+
+    name = ""
+
+    def wait_ready(self):
+        raise NotImplementedError
+
+    def counts(self):
+        raise NotImplementedError
+
+    def wait_for_messages(self, more_than=0):
+        self.wait_until(lambda: self.counts().received > more_than, FIRST_MESSAGE_SECONDS, "message")
+
+    def drained_counts(self):
+        """The counts once they have stopped changing."""
+        counts = self.counts()
+        while True:
+            time.sleep(DRAIN_PAUSE_SECONDS)
+            previous, counts = counts, self.counts()
+            if counts == previous:
+                return counts
+
+
+class BareLoop(Receiver):
+    """take_loop: reports on its standard output when it gets SIGUSR1."""
+
+    name = "bare loop"
+
+    def __init__(self, bench, domain_id):
+        super().__init__(bench, domain_id, [bench.program("take_loop")])
+
+    def wait_ready(self):
+        self.read_report()
+
+    def counts(self):
+        self.child.send_signal(signal.SIGUSR1)
+        report = self.read_report()
+        return Counts(report["taken"], report["lost"])
+
+    def read_report(self):
+        line = self.child.stdout.readline()
+        if not line:
+            self.child.wait()
+            self.check_alive()
+        return json.loads(line)
+
+
+class HttpReceiver(Receiver):
+    """A receiver that is asked over HTTP."""
+
+    def __init__(self, bench, domain_id, command, port):
+        super().__init__(bench, domain_id, command)
+        self.client = ScrapeClient(port)
+
+    def __exit__(self, *exception):
+        self.client.close()
+        super().__exit__(*exception)
+
+    def wait_ready(self):
+        self.wait_until(self.client.try_scrape, READY_SECONDS, "scrape")
+
+
+class Exporter(HttpReceiver):
+    """ros_metrics_exporter with its default parameters."""
+
+    name = "exporter"
+
+    def __init__(self, bench, domain_id, port=None):
+        port = port or free_port()
+        command = [bench.program("ros_metrics_exporter"), "--web.listen-address", f"127.0.0.1:{port}"]
+        super().__init__(bench, domain_id, command, port)
+
+    def counts(self):
+        text = self.client.scrape()
+        received = sample_sum(text, "ros_message_count_total") or 0
+        return Counts(int(received), int(sample_sum(text, "ros_messages_lost_total") or 0))
+
+
+class PythonExporter(HttpReceiver):
+    """benches/python_exporter.py."""
+
+    name = "Python"
+
+    def __init__(self, bench, domain_id, port=None):
+        port = port or free_port()
+        command = [sys.executable, str(BENCHES / "python_exporter.py"), "--port", str(port)]
+        super().__init__(bench, domain_id, command, port)
+
+    def counts(self):
+        received = sample_sum(self.client.scrape(), "ros_message_count_total") or 0
+        return Counts(int(received), None)
+
+
+RECEIVERS = {"exporter": Exporter, "bare_loop": BareLoop, "python": PythonExporter}

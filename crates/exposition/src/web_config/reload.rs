@@ -1,0 +1,114 @@
+//! The web configuration in use, and its exchange for a newer one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Mutex, watch};
+
+use super::fault::Faults;
+use super::{Sources, WebConfig, WebConfigError, load};
+use crate::metrics::Metrics;
+
+/// A web configuration file that was read without a fault; the server re-reads it, with all the files that it names, when one changes.
+///
+/// A change takes hold of the requests and connections after it. While a newer configuration has a fault, the last good one stays in use.
+/// Two things need a restart, because a half-written file would look just like them: TLS is neither turned on nor off, and the last
+/// user is not removed.
+#[derive(Debug)]
+pub struct WebConfigFile {
+    current: watch::Sender<Arc<WebConfig>>,
+    /// Absent where there is no file.
+    watched: Option<Arc<Mutex<Watched>>>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    path: PathBuf,
+    sources: Sources,
+    checked: Instant,
+}
+
+impl WebConfigFile {
+    /// No file: plain HTTP for everyone.
+    pub fn none() -> Self {
+        Self { current: watch::Sender::new(Arc::default()), watched: None }
+    }
+
+    /// Reads the file, and all that it names; relative paths in it start at its directory.
+    ///
+    /// # Errors
+    /// Every fault, each with the file and the key.
+    pub fn load(path: &Path) -> Result<Self, WebConfigError> {
+        let mut sources = Sources::default();
+        let config = load(path, &mut sources)?;
+        let watched = Watched { path: path.to_owned(), sources, checked: Instant::now() };
+        Ok(Self { current: watch::Sender::new(Arc::new(config)), watched: Some(Arc::new(Mutex::new(watched))) })
+    }
+
+    /// Whether the server will speak TLS, for the scheme of a URL to show.
+    pub fn is_tls(&self) -> bool {
+        self.current.borrow().tls.is_some()
+    }
+
+    /// The configuration in use, after a look at the files where the last look is `interval` ago.
+    pub(crate) async fn current(&self, interval: Duration, metrics: &Metrics) -> Arc<WebConfig> {
+        if let Some(result) = self.reload_if_changed(interval).await {
+            metrics.count_reload(result.is_ok());
+            match result {
+                Ok(config) => {
+                    tracing::info!("the web configuration was re-read");
+                    self.current.send_replace(Arc::new(config));
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the web configuration changed and is faulty; the one before it stays in use")
+                }
+            }
+        }
+        Arc::clone(&self.current.borrow())
+    }
+
+    /// Nothing where nothing changed, or where another request is looking already.
+    async fn reload_if_changed(&self, interval: Duration) -> Option<Result<WebConfig, WebConfigError>> {
+        let mut watched = Arc::clone(self.watched.as_ref()?).try_lock_owned().ok()?;
+        if watched.checked.elapsed() < interval {
+            return None;
+        }
+        let current = Arc::clone(&self.current.borrow());
+        // Files can be on a network: not on the server's thread.
+        let looked = tokio::task::spawn_blocking(move || watched.reload_if_changed(&current)).await;
+        looked.unwrap_or_else(|error| {
+            tracing::error!(%error, "the look at the web configuration failed");
+            None
+        })
+    }
+}
+
+impl Default for WebConfigFile {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+impl Watched {
+    fn reload_if_changed(&mut self, current: &WebConfig) -> Option<Result<WebConfig, WebConfigError>> {
+        self.checked = Instant::now();
+        if !self.sources.changed() {
+            return None;
+        }
+        // Also after a fault: what was read then is not looked at again until it changes, so each change is told once.
+        self.sources = Sources::default();
+        Some(load(&self.path, &mut self.sources).and_then(|new| self.refuse_what_needs_a_restart(current, new)))
+    }
+
+    fn refuse_what_needs_a_restart(&self, current: &WebConfig, new: WebConfig) -> Result<WebConfig, WebConfigError> {
+        let mut faults = Faults::new(&self.path);
+        if current.tls.is_some() != new.tls.is_some() {
+            faults.add("tls_server_config", "TLS is turned on or off only by a restart");
+        }
+        if current.users.is_some() && new.users.is_none() {
+            faults.add("basic_auth_users", "the last user is removed only by a restart");
+        }
+        faults.into_result(new)
+    }
+}

@@ -1,0 +1,24 @@
+//! What every node shares, so that a node crate holds wiring only: arguments, parameters, clocks, the ROS thread,
+//! telemetry, the web server and the order in which all of it starts and ends.
+//!
+//! Invariant: configuration is read and checked as a whole before anything is bound or joins the ROS graph. Not for:
+//! anything that one node alone needs.
+
+mod arguments;
+mod clock;
+mod failure;
+mod parameters;
+mod ros_clock;
+mod ros_thread;
+mod serve;
+mod start;
+mod telemetry;
+
+pub use arguments::NodeInfo;
+pub use clock::MonotonicClock;
+pub use failure::Failure;
+pub use parameters::{Constraint, Declaration, Parameters};
+pub use ros_clock::RosClock;
+pub use ros_thread::{Heartbeat, RosThread};
+pub use serve::{Page, serve};
+pub use start::{Startup, run};

@@ -1,0 +1,80 @@
+//! The thread that turns the spinner, and how others know that it does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use ros_observer::{GuardCondition, Spinner, Turn};
+
+use crate::MonotonicClock;
+
+/// The longest that the thread waits before it looks at what changes without an event: matched publishers.
+const TURN_MAX: Duration = Duration::from_millis(250);
+
+/// A thread that has not turned for this long is taken for stuck.
+const STUCK_AFTER_NS: u64 = 5_000_000_000;
+
+/// The running thread. Ends it and waits for it when dropped: a process whose ROS thread still runs when `main`
+/// returns crashes in the middleware's destructors.
+pub struct RosThread {
+    stopping: Arc<AtomicBool>,
+    wake: GuardCondition,
+    thread: Option<JoinHandle<()>>,
+    heartbeat: Heartbeat,
+}
+
+/// When the thread last turned. Cheap to clone.
+#[derive(Clone)]
+pub struct Heartbeat {
+    clock: MonotonicClock,
+    last_turn_ns: Arc<AtomicU64>,
+}
+
+impl RosThread {
+    /// Starts turning; `after_turn` runs in the thread after each turn, at least every 250 ms.
+    pub fn spawn(
+        mut spinner: Spinner,
+        clock: MonotonicClock,
+        mut after_turn: impl FnMut(Turn) + Send + 'static,
+    ) -> Result<Self, std::io::Error> {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let wake = spinner.waker();
+        let heartbeat = Heartbeat { clock, last_turn_ns: Arc::new(AtomicU64::new(clock.now_ns())) };
+        let (stop, beat) = (Arc::clone(&stopping), heartbeat.clone());
+        let thread = Builder::new().name("ros".into()).spawn(move || {
+            while !stop.load(Ordering::Acquire) {
+                match spinner.turn(TURN_MAX) {
+                    Ok(turn) => after_turn(turn),
+                    Err(error) => return tracing::error!(%error, "the ROS thread has ended"),
+                }
+                beat.last_turn_ns.store(clock.now_ns(), Ordering::Relaxed);
+            }
+        })?;
+        Ok(Self { stopping, wake, thread: Some(thread), heartbeat })
+    }
+
+    /// Tells others whether the thread still turns.
+    pub fn heartbeat(&self) -> Heartbeat {
+        self.heartbeat.clone()
+    }
+}
+
+impl Drop for RosThread {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Release);
+        if let Err(error) = self.wake.trigger() {
+            tracing::warn!(%error, "the ROS thread ends only at its next turn");
+        }
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the ROS thread has panicked");
+        }
+    }
+}
+
+impl Heartbeat {
+    /// Whether the thread has turned within the last 5 seconds.
+    pub fn is_turning(&self) -> bool {
+        self.clock.now_ns().saturating_sub(self.last_turn_ns.load(Ordering::Relaxed)) < STUCK_AFTER_NS
+    }
+}

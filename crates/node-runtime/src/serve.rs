@@ -1,0 +1,112 @@
+//! The web side of a node: binds, serves until it is asked to stop, drains.
+
+use std::io;
+use std::sync::Arc;
+
+use exposition::{Exporter, Health, Landing, Limits, ListenAddress, Options, Scrape, Server, Table, WebConfigFile, bind};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{IntGauge, Opts, Registry};
+use ros_observer::TakeIn;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::arguments::WebFlags;
+use crate::{Failure, Startup};
+
+/// The web server's own metrics have the same names in every node, so that one dashboard shows all.
+const NAMESPACE: &str = "digital_twin";
+
+/// What a node shows on the web.
+pub struct Page {
+    /// The metrics.
+    pub scrape: Arc<dyn Scrape>,
+    /// Why the node is not ready, if it is not.
+    pub readiness: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// What the landing page lists.
+    pub tables: Arc<dyn Fn() -> Vec<Table> + Send + Sync>,
+}
+
+/// Serves `page` on the calling thread until SIGTERM or SIGINT, then lets running requests end.
+///
+/// # Errors
+/// When an address cannot be listened on.
+pub fn serve(startup: Startup, registry: &Registry, take_in: TakeIn, page: Page) -> Result<(), Failure> {
+    let info = startup.info;
+    register_process(registry, take_in)?;
+    let landing = Landing { tables: page.tables, ..Landing::new(info.name, env!("CARGO_PKG_VERSION"), info.about) };
+    let exporter = Exporter { scrape: page.scrape, health: Arc::new(Readiness(page.readiness)), landing };
+    let server = Server::new(exporter, startup.web.options, registry)?;
+    let listeners = bind(&startup.web.addresses)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stop = asked_to_stop()?;
+        server.serve(listeners, stop).await
+    })?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+struct Readiness(Box<dyn Fn() -> Result<(), String> + Send + Sync>);
+
+impl Health for Readiness {
+    fn readiness(&self) -> Result<(), String> {
+        (self.0)()
+    }
+}
+
+/// Ends with the first SIGTERM or SIGINT after the call.
+fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+    })
+}
+
+/// What is the same for every node: what it is built from and what the process uses.
+fn register_process(registry: &Registry, take_in: TakeIn) -> prometheus::Result<()> {
+    let options = Opts::new("digital_twin_build_info", "What runs here; always 1.")
+        .const_label("version", env!("CARGO_PKG_VERSION"))
+        .const_label("ros_distro", r2r::ROS_DISTRO)
+        .const_label("middleware", ros_observer::middleware())
+        .const_label("take_in", take_in.name());
+    let build_info = IntGauge::with_opts(options)?;
+    build_info.set(1);
+    registry.register(Box::new(build_info))?;
+    registry.register(Box::new(ProcessCollector::for_self()))
+}
+
+/// The web server's flags, checked.
+pub(crate) struct WebSettings {
+    pub(crate) addresses: Vec<ListenAddress>,
+    pub(crate) options: Options,
+}
+
+impl WebSettings {
+    /// Reads the flags and the file that they name.
+    ///
+    /// # Errors
+    /// Every fault, each with its flag or file.
+    pub(crate) fn check(flags: &WebFlags) -> Result<Self, Vec<String>> {
+        let mut faults = Vec::new();
+        let mut addresses = Vec::new();
+        for text in &flags.listen_addresses {
+            match text.parse() {
+                Ok(address) => addresses.push(address),
+                Err(error) => faults.push(format!("--web.listen-address: {error}")),
+            }
+        }
+        let telemetry_path = flags.telemetry_path.parse();
+        let telemetry_path = telemetry_path.map_err(|error| faults.push(format!("--web.telemetry-path: {error}")));
+        let web_config = flags.config_file.as_ref().map_or(Ok(WebConfigFile::none()), |file| WebConfigFile::load(file));
+        let web_config = web_config.map_err(|error| faults.push(format!("--web.config.file: {error}")));
+        match (telemetry_path, web_config) {
+            (Ok(telemetry_path), Ok(web_config)) if faults.is_empty() => {
+                let limits = Limits { max_requests: flags.max_requests, ..Limits::default() };
+                Ok(Self { addresses, options: Options { telemetry_path, limits, web_config, ..Options::new(NAMESPACE) } })
+            }
+            _ => Err(faults),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The order in which a node starts: arguments, log, ROS arguments, parameters and files, and only then endpoints and
+//! listeners.
+
+use std::process::ExitCode;
+
+use ros_observer::{Context, Node};
+
+use crate::arguments::{Arguments, NodeInfo};
+use crate::serve::WebSettings;
+use crate::{Declaration, Failure, Parameters, telemetry};
+
+/// A node that is configured and has joined the graph.
+pub struct Startup {
+    /// What the node says of itself.
+    pub info: NodeInfo,
+    /// The web server's flags and file, checked.
+    pub(crate) web: WebSettings,
+    /// The node.
+    pub node: Node,
+    /// Its parameters, checked.
+    pub parameters: Parameters,
+}
+
+/// Runs a node from its command line to its exit code: 0 when asked to stop, 64 for bad usage or configuration, 1 for
+/// anything else.
+pub fn run(
+    info: &NodeInfo,
+    declarations: Vec<Declaration>,
+    node: impl FnOnce(Startup) -> Result<(), Failure>,
+) -> ExitCode {
+    let arguments = match Arguments::parse(info, std::env::args()) {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    match start(info, declarations, arguments).and_then(node) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{}", prefixed(info.name, &failure));
+            failure.exit_code()
+        }
+    }
+}
+
+fn usage(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    match (error.use_stderr(), printed) {
+        (false, Ok(())) => ExitCode::SUCCESS,
+        (true, _) => Failure::Configuration(Vec::new()).exit_code(),
+        (false, Err(_)) => ExitCode::FAILURE,
+    }
+}
+
+/// Each line begins with the node's name, so that it can be told in the log of a launch.
+fn prefixed(name: &str, failure: &Failure) -> String {
+    failure.to_string().lines().map(|line| format!("{name}: {line}")).collect::<Vec<_>>().join("\n")
+}
+
+fn start(info: &NodeInfo, declarations: Vec<Declaration>, arguments: Arguments) -> Result<Startup, Failure> {
+    let context = Context::new(&arguments.ros).map_err(|error| Failure::Configuration(vec![error.to_string()]))?;
+    telemetry::init(arguments.log, context.log_level());
+    // Only the node knows its name after remapping, by which parameter files address it.
+    let node = Node::new(&context, info.name, "/")?;
+    let overrides = context.parameter_overrides(&node.fully_qualified_name())?;
+    match (Parameters::load(declarations, overrides), WebSettings::check(&arguments.web)) {
+        (Ok(parameters), Ok(web)) => Ok(Startup { info: *info, web, node, parameters }),
+        (parameters, web) => {
+            let faults = parameters.err().into_iter().chain(web.err()).flatten();
+            Err(Failure::Configuration(faults.collect()))
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The hot path: what happens to a message in the thread that received it.
+//!
+//! Invariant: no lock, no channel, no logging, and, once the joints of a publisher are known, no allocation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use joint_state::{Fault, FaultSet, NonFinite, Recorder, Stamp};
+use node_runtime::{MonotonicClock, RosClock};
+use prometheus::IntCounter;
+use ros_observer::{Gid, MessageInfo};
+use stream_statistics::{IntervalTracker, SequenceTracker};
+
+use crate::metrics::TopicMetrics;
+
+/// `last_recorded_ns` before the first message.
+pub(crate) const NEVER: u64 = 0;
+
+/// Takes the messages of one topic.
+pub(crate) struct Intake {
+    pub(crate) recorder: Recorder,
+    pub(crate) metrics: TopicMetrics,
+    pub(crate) clock: MonotonicClock,
+    pub(crate) ros_clock: RosClock,
+    pub(crate) sequences: SequenceTracker<Gid>,
+    pub(crate) intervals: IntervalTracker,
+    /// When a message was last recorded, for those who ask from other threads; [`NEVER`] before the first.
+    pub(crate) last_recorded_ns: Arc<AtomicU64>,
+}
+
+impl Intake {
+    /// Records one serialized message and counts all that is to be known of it.
+    pub(crate) fn take(&mut self, message: &[u8], info: &MessageInfo) {
+        let arrival = Instant::now();
+        let arrival_ns = self.clock.nanoseconds(arrival);
+        self.count_arrival(arrival_ns, info);
+        match self.recorder.record(message, arrival_ns) {
+            Ok(recorded) => {
+                self.last_recorded_ns.store(arrival_ns.max(NEVER + 1), Ordering::Relaxed);
+                self.metrics.messages.inc();
+                self.count_stamp(recorded.stamp, info);
+                self.count_faults(recorded.faults);
+                self.count_non_finite(recorded.non_finite);
+            }
+            Err(fault) => self.count_fault(fault),
+        }
+        self.metrics.processing.observe(arrival.elapsed().as_secs_f64());
+    }
+
+    fn count_arrival(&mut self, arrival_ns: u64, info: &MessageInfo) {
+        if let Some(interval_seconds) = self.intervals.observe(arrival_ns) {
+            self.metrics.interval.observe(interval_seconds);
+        }
+        let evicted_before = self.sequences.evicted();
+        add(&self.metrics.lost, self.sequences.observe(info.publisher, info.publication_sequence));
+        add(&self.metrics.untracked, self.sequences.evicted() - evicted_before);
+        if info.source_timestamp_ns > 0 && info.received_timestamp_ns > 0 {
+            match info.received_timestamp_ns - info.source_timestamp_ns {
+                latency_ns @ 0.. => self.metrics.latency.observe(latency_ns as f64 / 1e9),
+                _ => self.metrics.source_from_future.inc(),
+            }
+        }
+    }
+
+    fn count_stamp(&self, stamp: Stamp, info: &MessageInfo) {
+        if stamp.is_zero() {
+            return self.metrics.unstamped.inc();
+        }
+        // Before the first /clock there is no ROS time to compare with.
+        let Some(now_ns) = self.ros_clock.at_reception_ns(info.received_timestamp_ns) else { return };
+        match now_ns.saturating_sub(stamp.nanoseconds()) {
+            age_ns @ 0.. => self.metrics.age.observe(age_ns as f64 / 1e9),
+            _ => self.metrics.stamp_from_future.inc(),
+        }
+    }
+
+    fn count_faults(&self, faults: FaultSet) {
+        if !faults.is_empty() {
+            faults.iter().for_each(|fault| self.count_fault(fault));
+        }
+    }
+
+    fn count_fault(&self, fault: Fault) {
+        if let Some(index) = Fault::ALL.iter().position(|known| *known == fault) {
+            self.metrics.rejected[index].inc();
+        }
+    }
+
+    fn count_non_finite(&self, seen: NonFinite) {
+        for (counter, count) in self.metrics.nonfinite.iter().zip([seen.position, seen.velocity, seen.effort]) {
+            add(counter, u64::from(count));
+        }
+    }
+}
+
+/// Adding nothing costs an atomic operation too.
+fn add(counter: &IntCounter, count: u64) {
+    if count > 0 {
+        counter.inc_by(count);
+    }
+}

@@ -1,0 +1,156 @@
+//! The node's parameters: facts about the robot.
+
+use std::time::Duration;
+
+use node_runtime::{Constraint, Declaration, NodeInfo, Parameters};
+use r2r::ParameterValue;
+use ros_observer::{Qos, Reliability};
+
+pub(crate) const NODE: NodeInfo = NodeInfo {
+    name: "ros_metrics_exporter",
+    about: "Turns sensor_msgs/msg/JointState topics into Prometheus metrics.",
+    listen_address: "0.0.0.0:8000",
+};
+
+pub(crate) const STALE_AFTER: &str = "stale_after";
+pub(crate) const FORGET_AFTER: &str = "forget_after";
+
+/// Messages kept for us by the middleware. Deep enough for a burst while a new layout is worked out; never the depth
+/// that a publisher reports, which Fast DDS does not share.
+const DEPTH: usize = 1000;
+
+/// Topics watched by one process; each costs a subscription and, at worst, `max_joints` joints.
+const TOPICS_MAX: usize = 64;
+
+/// The longest age that can be asked for: a year.
+const SECONDS_MAX: f64 = 31_536_000.0;
+
+pub(crate) fn declarations() -> Vec<Declaration> {
+    vec![
+        Declaration {
+            name: "topics",
+            default: ParameterValue::StringArray(vec!["/joint_states".into()]),
+            description: "Topics of type sensor_msgs/msg/JointState.",
+            settable: false,
+            constraint: Constraint::Checked("1 to 64 different topic names", check_topics),
+        },
+        Declaration {
+            name: "max_joints",
+            default: ParameterValue::Integer(10_000),
+            description: "Joints followed per topic; more are left out and counted.",
+            settable: false,
+            constraint: Constraint::Integer { min: 1, max: 1_000_000 },
+        },
+        Declaration {
+            name: STALE_AFTER,
+            default: ParameterValue::Double(5.0),
+            description: "Seconds after which a joint or a topic without messages is stale: its values are not shown.",
+            settable: true,
+            constraint: Constraint::Double { min: 0.001, max: SECONDS_MAX },
+        },
+        Declaration {
+            name: FORGET_AFTER,
+            default: ParameterValue::Double(300.0),
+            description: "Seconds after which a joint without messages is forgotten: its age is not shown either.",
+            settable: true,
+            constraint: Constraint::Double { min: 0.001, max: SECONDS_MAX },
+        },
+        Declaration {
+            name: "qos",
+            default: ParameterValue::String("auto".into()),
+            description: "Reliability asked of publishers; auto is best_effort, which matches all and delays none.",
+            settable: false,
+            constraint: Constraint::OneOf(&["auto", "reliable", "best_effort"]),
+        },
+        Declaration {
+            name: "take_in",
+            default: ParameterValue::String("auto".into()),
+            description: "Where messages are taken: in the middleware's callback, where that is known to be safe, or \
+                          through a wait set.",
+            settable: false,
+            constraint: Constraint::OneOf(&["auto", "callback", "wait_set"]),
+        },
+        Declaration {
+            name: "use_sim_time",
+            default: ParameterValue::Bool(false),
+            description: "Compare stamps with /clock instead of the system's clock.",
+            settable: false,
+            constraint: Constraint::Any,
+        },
+    ]
+}
+
+fn check_topics(value: &ParameterValue) -> Result<(), String> {
+    let ParameterValue::StringArray(topics) = value else { return Ok(()) };
+    if topics.is_empty() || topics.len() > TOPICS_MAX {
+        return Err(format!("has {} topics, must have 1 to {TOPICS_MAX}", topics.len()));
+    }
+    for (index, topic) in topics.iter().enumerate() {
+        if !is_topic_name(topic) {
+            return Err(format!("{topic:?} is not a topic name: letters, digits, _ and /, as in /robot1/joint_states"));
+        }
+        if topics[..index].contains(topic) {
+            return Err(format!("{topic:?} stands there twice"));
+        }
+    }
+    Ok(())
+}
+
+/// The rules of <https://design.ros2.org/articles/topic_and_service_names.html>, without substitutions.
+fn is_topic_name(name: &str) -> bool {
+    let relative = name.strip_prefix("~/").or_else(|| name.strip_prefix('/')).unwrap_or(name);
+    let is_token = |token: &str| {
+        !token.is_empty()
+            && !token.starts_with(|first: char| first.is_ascii_digit())
+            && token.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    name.len() <= 255 && relative.split('/').all(is_token)
+}
+
+/// The QoS that the parameter `qos` asks for.
+pub(crate) fn qos(parameters: &Parameters) -> Qos {
+    let reliability = match parameters.get::<String>("qos").as_str() {
+        "reliable" => Reliability::Reliable,
+        _ => Reliability::BestEffort,
+    };
+    Qos { reliability, ..Qos::best_effort(DEPTH) }
+}
+
+/// Seconds of a parameter as nanoseconds.
+pub(crate) fn nanoseconds(seconds: f64) -> u64 {
+    Duration::try_from_secs_f64(seconds).map_or(u64::MAX, |duration| duration.as_nanos() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topics(names: &[&str]) -> ParameterValue {
+        ParameterValue::StringArray(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn topic_names_are_those_of_ros() {
+        for name in ["/joint_states", "joint_states", "/robot1/joint_states", "~/states", "/a/b_2/C"] {
+            assert!(is_topic_name(name), "{name}");
+        }
+        for name in ["", "/", "/a/", "//a", "/1robot/a", "/a b", "/a-b", "/ä", "~states"] {
+            assert!(!is_topic_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn faulty_lists_of_topics_are_refused_with_the_fault() {
+        assert!(check_topics(&topics(&["/a", "/b"])).is_ok());
+        assert!(check_topics(&topics(&[])).unwrap_err().contains("has 0 topics"));
+        assert!(check_topics(&topics(&["/a", "/a"])).unwrap_err().contains("twice"));
+        assert!(check_topics(&topics(&["/a b"])).unwrap_err().contains("/a b"));
+    }
+
+    #[test]
+    fn the_defaults_pass_their_own_checks() {
+        assert!(Parameters::load(declarations(), Vec::new()).is_ok());
+        let defaults = declarations().into_iter().map(|declared| (declared.name.to_owned(), declared.default)).collect();
+        assert!(Parameters::load(declarations(), defaults).is_ok());
+    }
+}

@@ -1,0 +1,89 @@
+//! Why a topic has data, or has none.
+
+/// The state of a topic: exactly one holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TopicStatus {
+    NoPublisher,
+    TypeMismatch,
+    QosIncompatible,
+    Silent,
+    Stale,
+    Ok,
+}
+
+impl TopicStatus {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::NoPublisher, Self::TypeMismatch, Self::QosIncompatible, Self::Silent, Self::Stale, Self::Ok];
+
+    /// The value of the label `status`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NoPublisher => "no_publisher",
+            Self::TypeMismatch => "type_mismatch",
+            Self::QosIncompatible => "qos_incompatible",
+            Self::Silent => "silent",
+            Self::Stale => "stale",
+            Self::Ok => "ok",
+        }
+    }
+}
+
+/// Why a publisher of the topic does not reach us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Mismatch {
+    /// It publishes another type: node and type.
+    Type { node: String, topic_type: String },
+    /// Its QoS does not offer what we ask for: node and the middleware's words.
+    Qos { node: String, reason: String },
+}
+
+/// What is known of a topic's publishers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Publishers {
+    /// How many match.
+    pub(crate) matched: usize,
+    /// Those that do not.
+    pub(crate) mismatches: Vec<Mismatch>,
+}
+
+/// Judges a topic by its publishers and the nanoseconds since its last message, if there was one.
+pub(crate) fn judge(publishers: &Publishers, last_message_age_ns: Option<u64>, stale_after_ns: u64) -> TopicStatus {
+    if publishers.matched == 0 {
+        return match publishers.mismatches.first() {
+            None => TopicStatus::NoPublisher,
+            Some(Mismatch::Type { .. }) => TopicStatus::TypeMismatch,
+            Some(Mismatch::Qos { .. }) => TopicStatus::QosIncompatible,
+        };
+    }
+    match last_message_age_ns {
+        None => TopicStatus::Silent,
+        Some(age_ns) if age_ns > stale_after_ns => TopicStatus::Stale,
+        Some(_) => TopicStatus::Ok,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_publisher_that_matches_outweighs_those_that_do_not() {
+        let wrong_type = Mismatch::Type { node: "/a".into(), topic_type: "std_msgs/msg/String".into() };
+        let wrong_qos = Mismatch::Qos { node: "/b".into(), reason: "reliability".into() };
+        let publishers = |matched, mismatches: &[&Mismatch]| Publishers {
+            matched,
+            mismatches: mismatches.iter().copied().cloned().collect(),
+        };
+        for (publishers, age_ns, expected) in [
+            (publishers(0, &[]), None, TopicStatus::NoPublisher),
+            (publishers(0, &[]), Some(1), TopicStatus::NoPublisher),
+            (publishers(0, &[&wrong_type]), None, TopicStatus::TypeMismatch),
+            (publishers(0, &[&wrong_qos]), Some(1), TopicStatus::QosIncompatible),
+            (publishers(1, &[&wrong_type]), None, TopicStatus::Silent),
+            (publishers(1, &[]), Some(11), TopicStatus::Stale),
+            (publishers(2, &[&wrong_qos]), Some(10), TopicStatus::Ok),
+        ] {
+            assert_eq!(judge(&publishers, age_ns, 10), expected, "{publishers:?} {age_ns:?}");
+        }
+    }
+}

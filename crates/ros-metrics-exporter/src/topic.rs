@@ -1,0 +1,209 @@
+//! One watched topic: its subscription, what is known of its publishers, and what has gone wrong with it.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use joint_state::{Board, Fault, Recorder};
+use node_runtime::{MonotonicClock, RosClock};
+use r2r::sensor_msgs::msg::JointState;
+use ros_observer::{Endpoint, Error, Node, Qos, Subscription, SubscriptionProbe, TakeIn};
+use stream_statistics::{IntervalTracker, SequenceTracker};
+
+use crate::intake::{Intake, NEVER};
+use crate::metrics::{Families, TopicMetrics};
+use crate::status::{Mismatch, Publishers, TopicStatus, judge};
+
+/// How long the log keeps quiet about a reason to reject that it has named.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// Publishers of one topic whose sequence numbers are followed at a time.
+const TRACKED_PUBLISHERS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
+/// A handler that has taken nothing for this long, though there is something to take, hangs.
+const STUCK_AFTER_NS: u64 = 5_000_000_000;
+
+const TYPE: &str = "sensor_msgs/msg/JointState";
+
+/// What all topics are watched with.
+pub(crate) struct Watch<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) families: &'a Families,
+    pub(crate) clock: MonotonicClock,
+    pub(crate) ros_clock: &'a RosClock,
+    pub(crate) qos: Qos,
+    pub(crate) take_in: TakeIn,
+    pub(crate) max_joints: u32,
+    pub(crate) forget_after_ns: u64,
+}
+
+/// A topic as the ROS thread sees it.
+pub(crate) struct Topic {
+    node: Node,
+    subscription: Subscription,
+    view: Arc<TopicView>,
+    told: [Told; Fault::ALL.len()],
+}
+
+/// What the log has said of rejections for one reason.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    count: u64,
+    at: Option<Instant>,
+}
+
+/// A topic as the web server sees it.
+pub(crate) struct TopicView {
+    /// The topic's full name, after remapping.
+    pub(crate) name: String,
+    pub(crate) metrics: TopicMetrics,
+    pub(crate) board: Arc<Board>,
+    pub(crate) probe: SubscriptionProbe,
+    last_recorded_ns: Arc<AtomicU64>,
+    publishers: Mutex<Publishers>,
+    progress: Mutex<Progress>,
+}
+
+/// When the number of messages taken was last seen to change, or nothing was pending.
+#[derive(Default)]
+struct Progress {
+    taken: u64,
+    at_ns: u64,
+}
+
+impl Topic {
+    /// Subscribes to `topic`.
+    pub(crate) fn watch(with: &Watch<'_>, topic: &str) -> Result<Self, Error> {
+        // The middleware knows the name after remapping, which the metrics are labelled with.
+        let name = with.node.resolve_topic(topic)?;
+        let metrics = with.families.of_topic(&name);
+        let recorder = Recorder::new(with.max_joints, with.forget_after_ns);
+        let (board, last_recorded_ns) = (recorder.board(), Arc::new(AtomicU64::new(NEVER)));
+        let mut intake = Intake {
+            recorder,
+            metrics: metrics.clone(),
+            clock: with.clock,
+            ros_clock: with.ros_clock.clone(),
+            sequences: SequenceTracker::with_capacity(TRACKED_PUBLISHERS),
+            intervals: IntervalTracker::default(),
+            last_recorded_ns: Arc::clone(&last_recorded_ns),
+        };
+        let subscription =
+            Subscription::new::<JointState>(with.node, topic, with.qos, with.take_in, move |message, info| {
+                intake.take(message, info);
+            })?;
+        let view = Arc::new(TopicView {
+            name,
+            metrics,
+            board,
+            probe: subscription.probe(),
+            last_recorded_ns,
+            publishers: Mutex::default(),
+            progress: Mutex::default(),
+        });
+        Ok(Self { node: with.node.clone(), subscription, view, told: Default::default() })
+    }
+
+    pub(crate) fn subscription(&self) -> &Subscription {
+        &self.subscription
+    }
+
+    pub(crate) fn view(&self) -> Arc<TopicView> {
+        Arc::clone(&self.view)
+    }
+
+    /// Looks at the publishers again: at their number always, at each of them when the graph or their number changed.
+    pub(crate) fn look(&mut self, graph_changed: bool) -> Result<(), Error> {
+        let matched = self.subscription.publisher_count()?;
+        if !graph_changed && matched == self.view.publishers().matched {
+            return Ok(());
+        }
+        let endpoints = self.node.publishers(&self.view.name)?;
+        let mismatches = endpoints.iter().filter_map(|endpoint| self.mismatch(endpoint)).collect();
+        self.note(Publishers { matched, mismatches });
+        Ok(())
+    }
+
+    fn mismatch(&self, endpoint: &Endpoint) -> Option<Mismatch> {
+        let node = endpoint.node.clone();
+        if endpoint.topic_type != TYPE {
+            return Some(Mismatch::Type { node, topic_type: endpoint.topic_type.clone() });
+        }
+        endpoint.incompatibility(self.subscription.requested_qos()).map(|reason| Mismatch::Qos { node, reason })
+    }
+
+    fn note(&self, publishers: Publishers) {
+        let mut known = self.view.publishers.lock().unwrap_or_else(PoisonError::into_inner);
+        for mismatch in publishers.mismatches.iter().filter(|mismatch| !known.mismatches.contains(mismatch)) {
+            warn_of(&self.view.name, mismatch);
+        }
+        if publishers.matched != known.matched {
+            tracing::info!(topic = self.view.name, publishers = publishers.matched, "publishers changed");
+        }
+        *known = publishers;
+    }
+
+    /// Says what was rejected since the last time, at most once a minute per reason. The hot path only counts.
+    pub(crate) fn tell_faults(&mut self, now: Instant) {
+        for ((told, counter), fault) in self.told.iter_mut().zip(&self.view.metrics.rejected).zip(Fault::ALL) {
+            let count = counter.get();
+            let too_early = told.at.is_some_and(|at| now.saturating_duration_since(at) < TELL_AGAIN_AFTER);
+            if count > told.count && !too_early {
+                let messages = count - told.count;
+                tracing::warn!(topic = self.view.name, reason = fault.reason(), messages, "rejected: {fault}");
+                *told = Told { count, at: Some(now) };
+            }
+        }
+    }
+}
+
+fn warn_of(topic: &str, mismatch: &Mismatch) {
+    match mismatch {
+        Mismatch::Type { node, topic_type } => tracing::warn!(
+            topic,
+            node,
+            "publishes {topic_type}, which is not {TYPE}: give that topic another name, or the exporter another topic"
+        ),
+        Mismatch::Qos { node, reason } => tracing::warn!(
+            topic,
+            node,
+            "its QoS does not serve ours: {reason}: run the exporter with qos:=auto, or change the publisher"
+        ),
+    }
+}
+
+impl TopicView {
+    pub(crate) fn publishers(&self) -> Publishers {
+        self.publishers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn status(&self, now_ns: u64, stale_after_ns: u64) -> TopicStatus {
+        let age_ns = match self.last_recorded_ns.load(Ordering::Relaxed) {
+            NEVER => None,
+            last_ns => Some(now_ns.saturating_sub(last_ns)),
+        };
+        judge(&self.publishers(), age_ns, stale_after_ns)
+    }
+
+    /// Whether messages have been waiting for 5 seconds and none was taken, as far as those who ask have seen.
+    pub(crate) fn is_stuck(&self, now_ns: u64) -> bool {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let (taken, pending) = (self.probe.taken(), self.probe.pending());
+        if pending == 0 || taken != progress.taken {
+            *progress = Progress { taken, at_ns: now_ns };
+        }
+        now_ns.saturating_sub(progress.at_ns) > STUCK_AFTER_NS
+    }
+
+    /// Brings the gauges that depend on the moment up to date.
+    pub(crate) fn set_gauges(&self, now_ns: u64, stale_after_ns: u64) {
+        let status = self.status(now_ns, stale_after_ns);
+        for (gauge, state) in self.metrics.status.iter().zip(TopicStatus::ALL) {
+            gauge.set(i64::from(state == status));
+        }
+        self.metrics.publishers.set(self.publishers().matched as i64);
+        let unreported = self.probe.failed().saturating_sub(self.metrics.take_failed.get());
+        self.metrics.take_failed.inc_by(unreported);
+    }
+}

@@ -1,0 +1,268 @@
+//! The rcl context: one participant's worth of ROS, with the `--ros-args` it was started with.
+
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, CString, c_char};
+use std::ptr;
+use std::sync::Arc;
+
+use r2r::ParameterValue;
+use r2r_rcl::*;
+
+use crate::Error;
+use crate::error::check;
+
+/// The severity that `--ros-args --log-level` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// An initialised rcl context. Everything made from it keeps it alive; it is shut down when the last of them is gone.
+pub struct Context {
+    rcl: Box<UnsafeCell<rcl_context_t>>,
+}
+
+// SAFETY: rcl documents a context as usable from any thread once initialised (init and fini excepted, which happen in
+// `new` and `drop` alone, when no second reference exists). The box never moves the struct that rcl points at.
+unsafe impl Send for Context {}
+// SAFETY: as above: after `new`, only functions that rcl documents as thread-safe get this pointer.
+unsafe impl Sync for Context {}
+
+impl Context {
+    /// Initialises rcl with the process's ROS arguments (`--ros-args …`; other arguments are ignored by rcl).
+    ///
+    /// # Errors
+    /// When an argument after `--ros-args` is not one that ROS knows, a parameter file cannot be read, or the
+    /// middleware does not start.
+    pub fn new(arguments: &[String]) -> Result<Arc<Self>, Error> {
+        let arguments: Vec<CString> =
+            arguments.iter().map(|argument| c_string(argument, "read the arguments")).collect::<Result<_, _>>()?;
+        let pointers: Vec<_> = arguments.iter().map(|argument| argument.as_ptr()).collect();
+        let mut options = InitOptions::new()?;
+        // SAFETY: a zero-initialised context is what rcl_init asks for.
+        let context = Self { rcl: Box::new(UnsafeCell::new(unsafe { rcl_get_zero_initialized_context() })) };
+        // SAFETY: `pointers` holds `arguments.len()` NUL-terminated strings that outlive the call, `options` is
+        // initialised, and the context is zero-initialised and exclusively ours.
+        let code = unsafe { rcl_init(pointers.len() as i32, pointers.as_ptr(), &mut options.0, context.as_ptr()) };
+        check(code, "start ROS")?;
+        Ok(Arc::new(context))
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut rcl_context_t {
+        self.rcl.get()
+    }
+
+    /// Parameter values given by `--params-file` and `-p name:=value` for the node of this fully qualified name, in
+    /// the order in which ROS applies them (a later one wins).
+    pub fn parameter_overrides(&self, node: &str) -> Result<Vec<(String, ParameterValue)>, Error> {
+        let mut params: *mut rcl_params_t = ptr::null_mut();
+        // SAFETY: the context is initialised, its global arguments with it; the function writes either null or an
+        // owned structure into `params`.
+        let code =
+            unsafe { rcl_arguments_get_param_overrides(&raw const (*self.as_ptr()).global_arguments, &mut params) };
+        check(code, "read the parameter overrides")?;
+        if params.is_null() {
+            return Ok(Vec::new());
+        }
+        // SAFETY: `params` is the valid structure that rcl just made; it is read and then given back once.
+        unsafe {
+            let overrides = overrides_for(&*params, node);
+            rcl_yaml_node_struct_fini(params);
+            Ok(overrides)
+        }
+    }
+
+    /// The default severity of `--ros-args --log-level LEVEL`, where one was given.
+    pub fn log_level(&self) -> Option<LogLevel> {
+        let mut levels = rcl_log_levels_t {
+            default_logger_level: rcutils_log_severity_unset(),
+            logger_settings: ptr::null_mut(),
+            num_logger_settings: 0,
+            capacity_logger_settings: 0,
+            // SAFETY: no preconditions.
+            allocator: unsafe { rcutils_get_default_allocator() },
+        };
+        // SAFETY: the context's arguments are initialised; `levels` is an empty structure that the call fills.
+        let code =
+            unsafe { rcl_arguments_get_log_levels(&raw const (*self.as_ptr()).global_arguments, &mut levels) };
+        check(code, "read the log level").ok()?;
+        let level = levels.default_logger_level as u32;
+        // SAFETY: filled by the call above and given back once.
+        unsafe { rcl_log_levels_fini(&mut levels) };
+        // The numbers of rcutils/logging.h: 10 debug, 20 info, 30 warn, 40 error, 50 fatal; 0 is unset.
+        match level {
+            10 => Some(LogLevel::Debug),
+            20 => Some(LogLevel::Info),
+            30 => Some(LogLevel::Warn),
+            40 | 50 => Some(LogLevel::Error),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        let context = self.rcl.get_mut();
+        // SAFETY: entities hold the context by `Arc`, so none is left. A context whose init failed is not valid and
+        // needs no shutdown; fini takes both.
+        unsafe {
+            if rcl_context_is_valid(context) {
+                let _ = check(rcl_shutdown(context), "shut ROS down");
+            }
+            let _ = check(rcl_context_fini(context), "end the ROS context");
+        }
+    }
+}
+
+struct InitOptions(rcl_init_options_t);
+
+impl InitOptions {
+    fn new() -> Result<Self, Error> {
+        // SAFETY: zero-initialised options are what the init function asks for; the default allocator is static.
+        unsafe {
+            let mut options = Self(rcl_get_zero_initialized_init_options());
+            check(rcl_init_options_init(&mut options.0, rcutils_get_default_allocator()), "prepare ROS")?;
+            Ok(options)
+        }
+    }
+}
+
+impl Drop for InitOptions {
+    fn drop(&mut self) {
+        // SAFETY: initialised by `new`, given back once; rcl_init has made its own copy. A null impl is refused.
+        let _ = check(unsafe { rcl_init_options_fini(&mut self.0) }, "end the ROS options");
+    }
+}
+
+pub(crate) fn c_string(text: &str, operation: &'static str) -> Result<CString, Error> {
+    CString::new(text).map_err(|_| {
+        Error::new(operation, RCL_RET_INVALID_ARGUMENT as rcl_ret_t, format!("{text:?} contains a NUL byte"))
+    })
+}
+
+/// Copies a string that rcl made with the default allocator, and gives it back.
+///
+/// # Safety
+/// `text` must be such a string, and nobody may use it afterwards.
+pub(crate) unsafe fn take_string(text: *mut c_char) -> String {
+    // SAFETY: as the caller promises; the default allocator's state is static.
+    unsafe {
+        let copy = CStr::from_ptr(text).to_string_lossy().into_owned();
+        let allocator = rcutils_get_default_allocator();
+        if let Some(deallocate) = allocator.deallocate {
+            deallocate(text.cast(), allocator.state);
+        }
+        copy
+    }
+}
+
+fn rcutils_log_severity_unset() -> rcl_log_severity_t {
+    RCUTILS_LOG_SEVERITY::RCUTILS_LOG_SEVERITY_UNSET
+}
+
+/// # Safety
+/// `params` must be a structure made by rcl.
+unsafe fn overrides_for(params: &rcl_params_t, node: &str) -> Vec<(String, ParameterValue)> {
+    let mut overrides = Vec::new();
+    for index in 0..params.num_nodes {
+        // SAFETY: rcl keeps `num_nodes` names and as many parameter lists, each with `num_params` names and values.
+        unsafe {
+            let pattern = CStr::from_ptr(*params.node_names.add(index)).to_string_lossy();
+            if !node_matches(&pattern, node) {
+                continue;
+            }
+            let list = &*params.params.add(index);
+            for parameter in 0..list.num_params {
+                let name = CStr::from_ptr(*list.parameter_names.add(parameter)).to_string_lossy().into_owned();
+                overrides.push((name, value_of(&*list.parameter_values.add(parameter))));
+            }
+        }
+    }
+    overrides
+}
+
+/// # Safety
+/// `variant` must come from rcl: at most one pointer is set, and arrays have `size` values.
+unsafe fn value_of(variant: &rcl_variant_t) -> ParameterValue {
+    macro_rules! array {
+        ($pointer:expr) => {{
+            let array = &*$pointer;
+            if array.values.is_null() { &[][..] } else { std::slice::from_raw_parts(array.values, array.size) }.to_vec()
+        }};
+    }
+    // SAFETY: each pointer is checked for null before it is followed; what it points at is as rcl documents it.
+    unsafe {
+        if !variant.bool_value.is_null() {
+            ParameterValue::Bool(*variant.bool_value)
+        } else if !variant.integer_value.is_null() {
+            ParameterValue::Integer(*variant.integer_value)
+        } else if !variant.double_value.is_null() {
+            ParameterValue::Double(*variant.double_value)
+        } else if !variant.string_value.is_null() {
+            ParameterValue::String(CStr::from_ptr(variant.string_value).to_string_lossy().into_owned())
+        } else if !variant.byte_array_value.is_null() {
+            ParameterValue::ByteArray(array!(variant.byte_array_value))
+        } else if !variant.bool_array_value.is_null() {
+            ParameterValue::BoolArray(array!(variant.bool_array_value))
+        } else if !variant.integer_array_value.is_null() {
+            ParameterValue::IntegerArray(array!(variant.integer_array_value))
+        } else if !variant.double_array_value.is_null() {
+            ParameterValue::DoubleArray(array!(variant.double_array_value))
+        } else if !variant.string_array_value.is_null() {
+            let array = &*variant.string_array_value;
+            let texts = (0..array.size).map(|i| CStr::from_ptr(*array.data.add(i)).to_string_lossy().into_owned());
+            ParameterValue::StringArray(texts.collect())
+        } else {
+            ParameterValue::NotSet
+        }
+    }
+}
+
+/// Whether a node name of a parameter file means this node: `/ns/name` exactly, `*` for one token, `**` for any number
+/// of them (<https://design.ros2.org/articles/160_ros_command_line_arguments.html>).
+fn node_matches(pattern: &str, node: &str) -> bool {
+    fn tokens_match(pattern: &[&str], node: &[&str]) -> bool {
+        match (pattern.split_first(), node.split_first()) {
+            (None, None) => true,
+            (Some((&"**", rest)), _) => (0..=node.len()).any(|skipped| tokens_match(rest, &node[skipped..])),
+            (Some((&token, pattern)), Some((&name, node))) => {
+                (token == "*" || token == name) && tokens_match(pattern, node)
+            }
+            _ => false,
+        }
+    }
+    let tokens = |name: &str| -> Vec<String> { name.split('/').filter(|t| !t.is_empty()).map(str::to_owned).collect() };
+    let (pattern, node) = (tokens(pattern), tokens(node));
+    let pattern: Vec<&str> = pattern.iter().map(String::as_str).collect();
+    let node: Vec<&str> = node.iter().map(String::as_str).collect();
+    tokens_match(&pattern, &node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::node_matches;
+
+    #[test]
+    fn parameter_file_names_match_nodes_as_ros_matches_them() {
+        for (pattern, node, expected) in [
+            ("/exporter", "/exporter", true),
+            ("exporter", "/exporter", true),
+            ("/exporter", "/robot/exporter", false),
+            ("/robot/exporter", "/robot/exporter", true),
+            ("/**", "/robot/arm/exporter", true),
+            ("/**", "/exporter", true),
+            ("/**/exporter", "/robot/exporter", true),
+            ("/**/exporter", "/exporter", true),
+            ("/**/exporter", "/robot/other", false),
+            ("/*", "/exporter", true),
+            ("/*", "/robot/exporter", false),
+            ("/*/exporter", "/robot/exporter", true),
+        ] {
+            assert_eq!(node_matches(pattern, node), expected, "{pattern} against {node}");
+        }
+    }
+}

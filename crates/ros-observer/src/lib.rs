@@ -1,0 +1,39 @@
+//! A node that watches: rcl behind a small, safe interface.
+//!
+//! r2r generates the message types and binds rcl; its own `Node` hides what an observer exists to see (who sent a
+//! message, when, with which sequence number) and drops messages without a trace. So this crate talks to rcl itself:
+//! serialized messages with their origin, the graph with the QoS of every endpoint, typed services and publishers, and
+//! one wait set.
+//!
+//! Invariant: every `unsafe` of the project is in here, each block with its proof, and no use of the public interface
+//! can reach undefined behaviour. Not for: deciding anything about the data, HTTP, configuration.
+
+mod context;
+mod error;
+mod graph;
+mod guard;
+mod node;
+mod publisher;
+mod qos;
+mod service;
+mod spin;
+mod subscription;
+
+pub use context::{Context, LogLevel};
+pub use error::Error;
+pub use graph::Endpoint;
+pub use guard::GuardCondition;
+pub use node::Node;
+pub use publisher::Publisher;
+pub use qos::{Durability, Qos, Reliability};
+pub use service::Service;
+pub use spin::{Spinner, Turn};
+pub use subscription::{Gid, MessageInfo, Subscription, SubscriptionProbe, TakeIn};
+
+/// The middleware that this process runs on, for example `rmw_fastrtps_cpp`.
+pub fn middleware() -> &'static str {
+    // SAFETY: the function has no preconditions and returns a string that lives as long as the loaded library,
+    // which is never unloaded.
+    let identifier = unsafe { std::ffi::CStr::from_ptr(r2r_rcl::rmw_get_implementation_identifier()) };
+    identifier.to_str().unwrap_or("unknown")
+}

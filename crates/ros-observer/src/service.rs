@@ -1,0 +1,123 @@
+//! A typed service server, driven by the spinner.
+
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+
+use r2r::{WrappedServiceTypeSupport, WrappedTypesupport};
+use r2r_rcl::*;
+
+use crate::context::c_string;
+use crate::node::NodeHandle;
+use crate::{Error, Node, error::check};
+
+type Handler<S> = Box<
+    dyn FnMut(<S as WrappedServiceTypeSupport>::Request) -> <S as WrappedServiceTypeSupport>::Response + Send,
+>;
+
+/// Answers requests of one service with a function that runs on the spinner's thread.
+pub struct Service<S: WrappedServiceTypeSupport> {
+    endpoint: ServiceEndpoint,
+    handler: Handler<S>,
+}
+
+struct ServiceEndpoint {
+    rcl: Box<UnsafeCell<rcl_service_t>>,
+    node: Arc<NodeHandle>,
+}
+
+// SAFETY: the endpoint is used by one thread at a time (`answer` takes `&mut self`), and rcl binds it to none.
+unsafe impl Send for ServiceEndpoint {}
+
+impl<S: WrappedServiceTypeSupport> Service<S> {
+    /// Offers the service `name`, relative to the node's namespace unless it begins with `/`; `~/name` is private.
+    pub fn new(
+        node: &Node,
+        name: &str,
+        handler: impl FnMut(S::Request) -> S::Response + Send + 'static,
+    ) -> Result<Self, Error> {
+        let operation = "make a service";
+        let name = c_string(name, operation)?;
+        let _guard = node.handle().changing();
+        // SAFETY: the service is zero-initialised, the node initialised and kept alive by the endpoint, the type
+        // support static, the name outlives the call.
+        unsafe {
+            let endpoint = ServiceEndpoint {
+                rcl: Box::new(UnsafeCell::new(rcl_get_zero_initialized_service())),
+                node: Arc::clone(node.handle()),
+            };
+            let options = rcl_service_get_default_options();
+            let code = rcl_service_init(
+                endpoint.rcl.get(),
+                node.handle().as_ptr(),
+                S::get_ts(),
+                name.as_ptr(),
+                &options,
+            );
+            check(code, operation)?;
+            Ok(Self { endpoint, handler: Box::new(handler) })
+        }
+    }
+}
+
+/// What the spinner needs of a service, whatever its type.
+pub(crate) trait Answering: Send {
+    fn as_ptr(&self) -> *const rcl_service_t;
+    /// Answers every request that waits.
+    fn answer(&mut self) -> Result<(), Error>;
+}
+
+impl<S: WrappedServiceTypeSupport> Answering for Service<S> {
+    fn as_ptr(&self) -> *const rcl_service_t {
+        self.endpoint.rcl.get()
+    }
+
+    fn answer(&mut self) -> Result<(), Error> {
+        while let Some((mut id, request)) = take_request::<S>(&self.endpoint)? {
+            let response = (self.handler)(request);
+            send_response::<S>(&self.endpoint, &mut id, &response)?;
+        }
+        Ok(())
+    }
+}
+
+fn take_request<S: WrappedServiceTypeSupport>(
+    endpoint: &ServiceEndpoint,
+) -> Result<Option<(rmw_request_id_t, S::Request)>, Error> {
+    let native = S::Request::create_msg();
+    let mut id = MaybeUninit::<rmw_request_id_t>::zeroed();
+    // SAFETY: the service is initialised; `native` is an initialised message of the request's C type.
+    let code = unsafe { rcl_take_request(endpoint.rcl.get(), id.as_mut_ptr(), native.cast()) };
+    let taken = if code == RCL_RET_SERVICE_TAKE_FAILED as rcl_ret_t {
+        Ok(None)
+    } else {
+        // SAFETY: the take succeeded where this is evaluated, so id and message are filled in; all-zero is a valid id.
+        check(code, "take a request").map(|()| Some(unsafe { (id.assume_init(), S::Request::from_native(&*native)) }))
+    };
+    S::Request::destroy_msg(native);
+    taken
+}
+
+fn send_response<S: WrappedServiceTypeSupport>(
+    endpoint: &ServiceEndpoint,
+    id: &mut rmw_request_id_t,
+    response: &S::Response,
+) -> Result<(), Error> {
+    let native = S::Response::create_msg();
+    // SAFETY: `native` is an initialised message of the response's C type, filled, sent (rcl copies it) and destroyed.
+    let code = unsafe {
+        response.copy_to_native(&mut *native);
+        rcl_send_response(endpoint.rcl.get(), id, native.cast())
+    };
+    S::Response::destroy_msg(native);
+    check(code, "send a response")
+}
+
+impl Drop for ServiceEndpoint {
+    fn drop(&mut self) {
+        let node = Arc::clone(&self.node);
+        let _guard = node.changing();
+        // SAFETY: the node is alive, nothing else refers to this service; a zero-initialised one is accepted.
+        let _ = check(unsafe { rcl_service_fini(self.rcl.get_mut(), node.as_ptr()) }, "end a service");
+    }
+}

@@ -1,0 +1,172 @@
+//! One thread's work: services, subscriptions that are not served by callback, and changes of the graph.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use r2r::WrappedServiceTypeSupport;
+use r2r_rcl::*;
+
+use crate::service::{Answering, Service};
+use crate::subscription::{Shared, Subscription};
+use crate::{Context, Error, GuardCondition, Node, error::check};
+
+/// Waits for what a node has to do and does it. Belongs to one thread.
+pub struct Spinner {
+    wait_set: WaitSet,
+    services: Vec<Box<dyn Answering>>,
+    subscriptions: Vec<Arc<Shared>>,
+    wake: GuardCondition,
+    node: Node,
+}
+
+/// What a turn of the spinner saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// A node or an endpoint came or went.
+    pub graph_changed: bool,
+}
+
+impl Spinner {
+    /// A spinner for one node.
+    pub fn new(node: &Node) -> Result<Self, Error> {
+        Ok(Self {
+            wait_set: WaitSet::new(node.context())?,
+            services: Vec::new(),
+            subscriptions: Vec::new(),
+            wake: GuardCondition::new(node.context())?,
+            node: node.clone(),
+        })
+    }
+
+    /// Ends a wait from another thread, for example to ask the spinning thread to stop.
+    pub fn waker(&self) -> GuardCondition {
+        self.wake.clone()
+    }
+
+    /// From now on, requests of this service are answered in [`Spinner::turn`].
+    pub fn add_service<S: WrappedServiceTypeSupport + 'static>(&mut self, service: Service<S>) {
+        self.services.push(Box::new(service));
+        self.wait_set.resized = false;
+    }
+
+    /// From now on, messages of this subscription are taken in [`Spinner::turn`], unless it is served by callback.
+    pub fn add_subscription(&mut self, subscription: &Subscription) {
+        self.subscriptions.extend(subscription.for_wait_set());
+        self.wait_set.resized = false;
+    }
+
+    /// Waits until there is something to do, somebody wakes it or `timeout` has passed, and does what there is.
+    pub fn turn(&mut self, timeout: Duration) -> Result<Turn, Error> {
+        // SAFETY: the node is initialised and alive; the condition belongs to it.
+        let graph = unsafe { rcl_node_get_graph_guard_condition(self.node.handle().as_ptr()) };
+        self.wait_set.fill(&[graph, self.wake.as_ptr()], &self.subscriptions, &self.services)?;
+        self.wait_set.wait(timeout)?;
+        let graph_changed = self.wait_set.guard_is_ready(0);
+        for (index, subscription) in self.subscriptions.iter().enumerate() {
+            if self.wait_set.subscription_is_ready(index) {
+                subscription.take_batch();
+            }
+        }
+        for (index, service) in self.services.iter_mut().enumerate() {
+            if self.wait_set.service_is_ready(index) {
+                service.answer()?;
+            }
+        }
+        Ok(Turn { graph_changed })
+    }
+}
+
+/// rcl's wait set, made once; its lists are filled again before each wait, because waiting empties what is not ready.
+struct WaitSet {
+    rcl: rcl_wait_set_t,
+    resized: bool,
+    _context: Arc<Context>,
+}
+
+// SAFETY: a wait set is bound to no thread; it is used through `&mut self` only.
+unsafe impl Send for WaitSet {}
+
+const GUARDS: usize = 2;
+
+impl WaitSet {
+    fn new(context: &Arc<Context>) -> Result<Self, Error> {
+        // SAFETY: the set is zero-initialised, the context initialised and kept alive by the set.
+        unsafe {
+            let mut set =
+                Self { rcl: rcl_get_zero_initialized_wait_set(), resized: true, _context: Arc::clone(context) };
+            let allocator = rcutils_get_default_allocator();
+            let code = rcl_wait_set_init(&mut set.rcl, 0, GUARDS, 0, 0, 0, 0, context.as_ptr(), allocator);
+            check(code, "make a wait set").map(|()| set)
+        }
+    }
+
+    fn fill(
+        &mut self,
+        guards: &[*const rcl_guard_condition_t; GUARDS],
+        subscriptions: &[Arc<Shared>],
+        services: &[Box<dyn Answering>],
+    ) -> Result<(), Error> {
+        let operation = "fill the wait set";
+        // SAFETY: the set is initialised and has room for what is added: it is resized whenever the lists have grown.
+        // Everything added is alive and stays so until the set is filled again.
+        unsafe {
+            if !self.resized {
+                let code = rcl_wait_set_resize(
+                    &mut self.rcl,
+                    subscriptions.len(),
+                    GUARDS,
+                    0,
+                    0,
+                    services.len(),
+                    0,
+                );
+                check(code, operation)?;
+                self.resized = true;
+            }
+            check(rcl_wait_set_clear(&mut self.rcl), operation)?;
+            for guard in guards {
+                check(rcl_wait_set_add_guard_condition(&mut self.rcl, *guard, std::ptr::null_mut()), operation)?;
+            }
+            for subscription in subscriptions {
+                let code =
+                    rcl_wait_set_add_subscription(&mut self.rcl, subscription.as_ptr(), std::ptr::null_mut());
+                check(code, operation)?;
+            }
+            for service in services {
+                check(rcl_wait_set_add_service(&mut self.rcl, service.as_ptr(), std::ptr::null_mut()), operation)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Result<(), Error> {
+        let nanoseconds = i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX);
+        // SAFETY: the set is initialised and filled with living entities.
+        match unsafe { rcl_wait(&mut self.rcl, nanoseconds) } {
+            code if code == RCL_RET_TIMEOUT as rcl_ret_t => Ok(()),
+            code => check(code, "wait"),
+        }
+    }
+
+    fn guard_is_ready(&self, index: usize) -> bool {
+        // SAFETY: the list has as many entries as were added.
+        index < self.rcl.size_of_guard_conditions && unsafe { !(*self.rcl.guard_conditions.add(index)).is_null() }
+    }
+
+    fn subscription_is_ready(&self, index: usize) -> bool {
+        // SAFETY: the list has as many entries as were added.
+        index < self.rcl.size_of_subscriptions && unsafe { !(*self.rcl.subscriptions.add(index)).is_null() }
+    }
+
+    fn service_is_ready(&self, index: usize) -> bool {
+        // SAFETY: the list has as many entries as were added.
+        index < self.rcl.size_of_services && unsafe { !(*self.rcl.services.add(index)).is_null() }
+    }
+}
+
+impl Drop for WaitSet {
+    fn drop(&mut self) {
+        // SAFETY: initialised or zero-initialised, given back once.
+        let _ = check(unsafe { rcl_wait_set_fini(&mut self.rcl) }, "end a wait set");
+    }
+}

@@ -1,0 +1,334 @@
+//! Serialized messages with their origin, taken where they arrive.
+//!
+//! Two ways lead to the same handler. In the middleware's own receive thread (`TakeIn::Callback`) no second thread is
+//! woken per message and the history cannot overflow behind a slow waiter. Where a middleware holds locks while it
+//! calls, taking there would deadlock (rmw_zenoh), so everything outside a tested list goes through the wait set.
+
+use std::cell::UnsafeCell;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use r2r::WrappedTypesupport;
+use r2r_rcl::*;
+
+use crate::context::c_string;
+use crate::node::NodeHandle;
+use crate::qos::Qos;
+use crate::{Error, Node, error::check};
+
+/// The identity of a publisher; a restarted publisher has a new one.
+pub type Gid = [u8; RMW_GID_STORAGE_SIZE as usize];
+
+/// Middlewares in whose receive thread it is tested to take a message.
+const CALLBACK_TESTED: &[&str] = &["rmw_fastrtps_cpp"];
+
+/// Most messages that one turn of the spinner takes from one subscription before it looks after the others.
+const BATCH_MAX: usize = 1024;
+
+/// Where messages are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakeIn {
+    /// In the middleware's receive thread, the moment they arrive.
+    Callback,
+    /// In the spinner's thread.
+    WaitSet,
+}
+
+impl TakeIn {
+    /// The callback where the running middleware is known to allow it, else the wait set.
+    pub fn auto() -> Self {
+        if CALLBACK_TESTED.contains(&crate::middleware()) { Self::Callback } else { Self::WaitSet }
+    }
+
+    /// The name in parameters and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Callback => "callback",
+            Self::WaitSet => "wait_set",
+        }
+    }
+}
+
+/// Where a message came from and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageInfo {
+    /// Who published it.
+    pub publisher: Gid,
+    /// Position in the publisher's own count of what it sent; `u64::MAX` where the middleware has none.
+    pub publication_sequence: u64,
+    /// When it was published: nanoseconds of the publisher's system clock; 0 where unknown.
+    pub source_timestamp_ns: i64,
+    /// When the middleware received it: nanoseconds of the system clock; 0 where unknown.
+    pub received_timestamp_ns: i64,
+}
+
+type Handler = Box<dyn FnMut(&[u8], &MessageInfo) + Send>;
+
+/// A subscription to serialized messages of one type.
+pub struct Subscription {
+    shared: Arc<Shared>,
+    take_in: TakeIn,
+    requested: Qos,
+}
+
+/// What can be told of a subscription from any thread, also after it is gone.
+#[derive(Clone)]
+pub struct SubscriptionProbe {
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    /// Messages announced and not yet dealt with. Whoever raises it from zero is the one who takes.
+    pending: AtomicUsize,
+    taken: AtomicU64,
+    failed: AtomicU64,
+}
+
+pub(crate) struct Shared {
+    rcl: UnsafeCell<rcl_subscription_t>,
+    node: Arc<NodeHandle>,
+    counts: Arc<Counts>,
+    taking: UnsafeCell<Taking>,
+}
+
+/// What only the one who takes may touch.
+struct Taking {
+    buffer: rcl_serialized_message_t,
+    handler: Handler,
+}
+
+// SAFETY: rcl binds a subscription to no thread; the handler is `Send`.
+unsafe impl Send for Shared {}
+// SAFETY: `taking` is reached in `announce` alone, by the one thread that raised `pending` from zero, until that
+// thread brings it back to zero; Acquire and Release on `pending` order one taker after the other. The rcl handle is
+// written in `new` and `drop` only.
+unsafe impl Sync for Shared {}
+
+impl Subscription {
+    /// Subscribes to `topic`, relative to the node's namespace unless it begins with `/`.
+    ///
+    /// `handler` gets each message as it was serialized (4 bytes of encapsulation, then CDR). With
+    /// [`TakeIn::Callback`] it runs in the middleware's thread: it must not block. If it panics, it is not called
+    /// again, and [`SubscriptionProbe::pending`] stays above zero.
+    pub fn new<T: WrappedTypesupport>(
+        node: &Node,
+        topic: &str,
+        qos: Qos,
+        take_in: TakeIn,
+        handler: impl FnMut(&[u8], &MessageInfo) + Send + 'static,
+    ) -> Result<Self, Error> {
+        let shared = Arc::new(Shared::new::<T>(node, topic, qos, Box::new(handler))?);
+        if take_in == TakeIn::Callback {
+            shared.set_callback(Some(on_new_message), Arc::as_ptr(&shared).cast())?;
+        }
+        Ok(Self { shared, take_in, requested: qos })
+    }
+
+    /// The topic's full name, after remapping.
+    pub fn topic(&self) -> String {
+        // SAFETY: the subscription is initialised; the string belongs to it and is copied at once.
+        unsafe { std::ffi::CStr::from_ptr(rcl_subscription_get_topic_name(self.shared.rcl.get())) }
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// The QoS that was asked for.
+    pub fn requested_qos(&self) -> Qos {
+        self.requested
+    }
+
+    /// How many publishers match: right topic, right type, compatible QoS.
+    pub fn publisher_count(&self) -> Result<usize, Error> {
+        let mut count = 0;
+        let _guard = self.shared.node.changing();
+        // SAFETY: the subscription is initialised; matching is counted under the middleware's own lock.
+        check(
+            unsafe { rcl_subscription_get_publisher_count(self.shared.rcl.get(), &mut count) },
+            "count the publishers",
+        )?;
+        Ok(count)
+    }
+
+    /// A view of the counts that may go to another thread.
+    pub fn probe(&self) -> SubscriptionProbe {
+        SubscriptionProbe { counts: Arc::clone(&self.shared.counts) }
+    }
+
+    /// What the spinner has to take from; nothing for a subscription that is served by callback.
+    pub(crate) fn for_wait_set(&self) -> Option<Arc<Shared>> {
+        (self.take_in == TakeIn::WaitSet).then(|| Arc::clone(&self.shared))
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if self.take_in == TakeIn::Callback {
+            // The middlewares on the tested list clear under the lock that they call under: after this returns, no
+            // call is under way and none will come, so the handle may go.
+            let _ = self.shared.set_callback(None, ptr::null());
+        }
+    }
+}
+
+impl SubscriptionProbe {
+    /// Messages announced and not yet dealt with: above zero for long only if the handler hangs or has panicked.
+    pub fn pending(&self) -> usize {
+        self.counts.pending.load(Ordering::Relaxed)
+    }
+
+    /// Messages handed to the handler since the start.
+    pub fn taken(&self) -> u64 {
+        self.counts.taken.load(Ordering::Relaxed)
+    }
+
+    /// Messages that the middleware announced and then refused to hand out.
+    pub fn failed(&self) -> u64 {
+        self.counts.failed.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    fn new<T: WrappedTypesupport>(node: &Node, topic: &str, qos: Qos, handler: Handler) -> Result<Self, Error> {
+        let operation = "subscribe";
+        let topic = c_string(topic, operation)?;
+        let _guard = node.handle().changing();
+        // SAFETY: subscription and buffer are zero-initialised first; the node is initialised and kept alive by
+        // `Shared`; the type support is static; topic and options outlive the call that copies them.
+        unsafe {
+            let shared = Self {
+                rcl: UnsafeCell::new(rcl_get_zero_initialized_subscription()),
+                node: Arc::clone(node.handle()),
+                counts: Arc::default(),
+                taking: UnsafeCell::new(Taking { buffer: empty_buffer()?, handler }),
+            };
+            let mut options = rcl_subscription_get_default_options();
+            options.qos = qos.to_rmw();
+            let code = rcl_subscription_init(
+                shared.rcl.get(),
+                node.handle().as_ptr(),
+                T::get_ts(),
+                topic.as_ptr(),
+                &options,
+            );
+            let initialised = check(code, operation);
+            check(rcl_subscription_options_fini(&mut options), operation)?;
+            initialised.map(|()| shared)
+        }
+    }
+
+    fn set_callback(&self, callback: rcl_event_callback_t, user_data: *const c_void) -> Result<(), Error> {
+        // SAFETY: the subscription is initialised. `user_data` is null or this `Shared`, whose address is stable
+        // inside its `Arc` and which outlives the callback: `Subscription::drop` clears it before letting go.
+        let code =
+            unsafe { rcl_subscription_set_on_new_message_callback(self.rcl.get(), callback, user_data) };
+        check(code, "set the message callback")
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const rcl_subscription_t {
+        self.rcl.get()
+    }
+
+    /// Takes what is there, up to a batch. For the spinner.
+    pub(crate) fn take_batch(&self) {
+        self.announce(BATCH_MAX);
+    }
+
+    /// Adds `arrived` (above zero) messages to what is due and takes them, unless another thread is at it: then that
+    /// one takes these too. Nobody waits for anybody.
+    fn announce(&self, arrived: usize) {
+        if self.counts.pending.fetch_add(arrived, Ordering::AcqRel) != 0 {
+            return;
+        }
+        let mut due = arrived;
+        while due > 0 {
+            // SAFETY: `pending` was zero and is ours until it is zero again (see `Sync` above).
+            self.take_up_to(due, unsafe { &mut *self.taking.get() });
+            due = self.counts.pending.fetch_sub(due, Ordering::AcqRel) - due;
+        }
+    }
+
+    fn take_up_to(&self, most: usize, taking: &mut Taking) {
+        for _ in 0..most {
+            match self.take_one(&mut taking.buffer) {
+                Ok(Some(info)) => {
+                    // SAFETY: after a successful take the buffer holds `buffer_length` initialised bytes; nothing
+                    // writes to it before the next take.
+                    let message = unsafe { bytes_of(&taking.buffer) };
+                    increment(&self.counts.taken);
+                    (taking.handler)(message, &info);
+                }
+                Ok(None) => return,
+                Err(_) => return increment(&self.counts.failed),
+            }
+        }
+    }
+
+    fn take_one(&self, buffer: &mut rcl_serialized_message_t) -> Result<Option<MessageInfo>, Error> {
+        // SAFETY: no preconditions.
+        let mut info = unsafe { rmw_get_zero_initialized_message_info() };
+        // SAFETY: subscription and buffer are initialised, and only one thread takes at a time.
+        let code = unsafe { rcl_take_serialized_message(self.rcl.get(), buffer, &mut info, ptr::null_mut()) };
+        if code == RCL_RET_SUBSCRIPTION_TAKE_FAILED as rcl_ret_t {
+            return Ok(None);
+        }
+        check(code, "take a message")?;
+        Ok(Some(MessageInfo {
+            publisher: info.publisher_gid.data,
+            publication_sequence: info.publication_sequence_number,
+            source_timestamp_ns: info.source_timestamp,
+            received_timestamp_ns: info.received_timestamp,
+        }))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let node = Arc::clone(&self.node);
+        let _guard = node.changing();
+        // SAFETY: the last reference, so no callback and no spinner is at it; the node is alive; both structures are
+        // initialised or zero-initialised, which fini accepts.
+        unsafe {
+            let _ = check(rcl_subscription_fini(self.rcl.get_mut(), node.as_ptr()), "end a subscription");
+            let _ = check(rcutils_uint8_array_fini(&mut self.taking.get_mut().buffer), "end a buffer");
+        }
+    }
+}
+
+/// Called by the middleware, in its receive thread.
+unsafe extern "C" fn on_new_message(user_data: *const c_void, arrived: usize) {
+    // SAFETY: `user_data` is the `Shared` given to `set_callback`, alive until the callback is cleared.
+    let shared = unsafe { &*user_data.cast::<Shared>() };
+    if arrived > 0 {
+        // A panic must not unwind into C. It leaves `pending` above zero, so that nothing is taken any more and the
+        // probe shows it.
+        let _ = catch_unwind(AssertUnwindSafe(|| shared.announce(arrived)));
+    }
+}
+
+/// One writer at a time (the one who takes), so no read-modify-write is needed.
+fn increment(count: &AtomicU64) {
+    count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+fn empty_buffer() -> Result<rcl_serialized_message_t, Error> {
+    // SAFETY: the array is zero-initialised, the allocator static; capacity 0 allocates nothing.
+    unsafe {
+        let mut buffer = rcutils_get_zero_initialized_uint8_array();
+        let code = rcutils_uint8_array_init(&mut buffer, 0, &rcutils_get_default_allocator());
+        check(code, "make a buffer").map(|()| buffer)
+    }
+}
+
+/// # Safety
+/// `buffer` must hold `buffer_length` initialised bytes.
+unsafe fn bytes_of(buffer: &rcl_serialized_message_t) -> &[u8] {
+    if buffer.buffer.is_null() {
+        return &[];
+    }
+    // SAFETY: as the caller promises; the lifetime is that of the borrow.
+    unsafe { std::slice::from_raw_parts(buffer.buffer, buffer.buffer_length) }
+}

@@ -1,0 +1,45 @@
+"""The parameters of a node, seen by another one through the standard services."""
+
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
+from rclpy.parameter import Parameter, parameter_value_to_python
+from rclpy.parameter_client import AsyncParameterClient
+
+from exporter import NODE_NAME, ParameterValue
+from robot import Robot
+from waiting import TIMEOUT_S
+
+
+class Parameters:
+    def __init__(self, robot: Robot, node_name: str = NODE_NAME) -> None:
+        self._robot = robot
+        self._client = AsyncParameterClient(robot.node, node_name)
+        assert self._client.wait_for_services(TIMEOUT_S), f"{node_name} has no parameter services"
+
+    def names(self) -> set[str]:
+        return set(self._robot.result_of(self._client.list_parameters()).result.names)
+
+    def get(self, *names: str) -> list[ParameterValue | None]:
+        response = self._robot.result_of(self._client.get_parameters(list(names)))
+        values = [parameter_value_to_python(value) for value in response.values]
+        return [list(value) if is_array(value) else value for value in values]
+
+    def types(self, *names: str) -> list[int]:
+        return list(self._robot.result_of(self._client.get_parameter_types(list(names))).types)
+
+    def describe(self, *names: str) -> list[ParameterDescriptor]:
+        return list(self._robot.result_of(self._client.describe_parameters(list(names))).descriptors)
+
+    def set(self, **values: ParameterValue) -> list[SetParametersResult]:
+        return list(self._robot.result_of(self._client.set_parameters(_parameters(values))).results)
+
+    def set_atomically(self, **values: ParameterValue) -> SetParametersResult:
+        return self._robot.result_of(self._client.set_parameters_atomically(_parameters(values))).result
+
+
+def is_array(value: object) -> bool:
+    """Arrays of numbers come as `array.array`."""
+    return not isinstance(value, (bool, int, float, str, type(None)))
+
+
+def _parameters(values: dict[str, ParameterValue]) -> list[Parameter]:
+    return [Parameter(name, value=value) for name, value in values.items()]

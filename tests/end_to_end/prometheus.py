@@ -1,0 +1,78 @@
+"""A real Prometheus server that scrapes the exporter."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlencode
+
+import psutil
+
+from waiting import wait_until
+from web import Address, request
+
+SCRAPE_INTERVAL = "200ms"
+
+
+class Prometheus:
+    """The server as a process, with its data in a directory of the test."""
+
+    def __init__(self, directory: Path, scrape_config: dict[str, Any]) -> None:
+        self._directory = directory
+        self._log_path = directory / "prometheus.log"
+        config = {
+            "global": {"scrape_interval": SCRAPE_INTERVAL, "scrape_timeout": SCRAPE_INTERVAL},
+            "scrape_configs": [{"job_name": "robot", **scrape_config}],
+        }
+        # JSON is YAML too.
+        (directory / "prometheus.yml").write_text(json.dumps(config))
+
+    def __enter__(self) -> "Prometheus":
+        with open(self._log_path, "wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    shutil.which("prometheus") or "prometheus",
+                    f"--config.file={self._directory / 'prometheus.yml'}",
+                    f"--storage.tsdb.path={self._directory / 'tsdb'}",
+                    "--web.listen-address=127.0.0.1:0",
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        self._address = wait_until(self._find_address, "Prometheus listens", details=self.log)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def log(self) -> str:
+        return self._log_path.read_text(errors="backslashreplace")
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The result of an instant query: a list of {metric, value}."""
+        response = request(self._address, "/api/v1/query?" + urlencode({"query": expression}))
+        if response.status != 200:
+            return []
+        result: list[dict[str, Any]] = json.loads(response.body)["data"]["result"]
+        return result
+
+    def values(self, expression: str, label: str) -> dict[str, float]:
+        """The values of an instant query by one of its labels."""
+        return {sample["metric"][label]: float(sample["value"][1]) for sample in self.query(expression)}
+
+    def last_error(self) -> str:
+        """Why Prometheus did not like the last scrape."""
+        response = request(self._address, "/api/v1/targets")
+        return "\n".join(target["lastError"] for target in json.loads(response.body)["data"]["activeTargets"])
+
+    def _find_address(self) -> Address | None:
+        assert self._process.poll() is None, f"Prometheus ended:\n{self.log()}"
+        for connection in psutil.Process(self._process.pid).net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN:
+                return Address(connection.laddr.ip, connection.laddr.port)
+        return None

@@ -1,0 +1,105 @@
+"""The one client that matters: a real Prometheus server, and its own checker of metrics."""
+
+import math
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import bcrypt
+import pytest
+
+from authority import Authority
+from exporter import TOPIC, Exporter, StartExporter
+from prometheus import Prometheus
+from robot import Robot, Talker, repeatedly
+from waiting import wait_until
+
+needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
+needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+
+
+def wait_for_values(prometheus: Prometheus, expression: str, label: str, expected: dict[str, float]) -> None:
+    wait_until(
+        lambda: prometheus.values(expression, label) == expected,
+        f"{expression} is {expected}",
+        details=lambda: f"{prometheus.query(expression)}\n{prometheus.last_error()}\n{prometheus.log()[-2000:]}",
+    )
+
+
+def scrape_config(exporter: Exporter) -> dict[str, object]:
+    return {"static_configs": [{"targets": [str(exporter.address)]}]}
+
+
+@needs_prometheus
+def test_prometheus_sees_joints_come_and_go(start_exporter: StartExporter, robot: Robot, tmp_path: Path) -> None:
+    exporter = start_exporter(parameters={"stale_after": 0.5, "forget_after": 1.0})
+    talker = robot.talker(TOPIC)
+    exporter.wait_until_matched(talker)
+    names = ["elbow", 'a "quoted"\nname \\', "relaxed"]
+
+    with Prometheus(tmp_path, scrape_config(exporter)) as prometheus:
+        with repeatedly(lambda: talker.publish(names, [1.5, math.inf, math.nan], [0.25]), interval_s=0.05):
+            wait_for_values(prometheus, "ros_joint_position", "joint_name", {names[0]: 1.5, names[1]: math.inf})
+            wait_for_values(prometheus, "ros_joint_velocity", "joint_name", {names[0]: 0.25})
+            wait_for_values(prometheus, "count(ros_joint_age_seconds) by (topic_name)", "topic_name", {TOPIC: 3})
+            wait_for_values(prometheus, "ros_topic_status == 1", "status", {"ok": 1})
+            wait_for_values(prometheus, "up", "job", {"robot": 1})
+        # Far sooner than the 5 minutes after which Prometheus gives a series up: each scrape must say that it is gone.
+        wait_for_values(prometheus, "ros_joint_position", "joint_name", {})
+        wait_for_values(prometheus, "ros_joint_age_seconds", "joint_name", {})
+        wait_for_values(prometheus, "ros_topic_status == 1", "status", {"stale": 1})
+
+
+@needs_prometheus
+def test_prometheus_scrapes_over_tls_as_a_user(start_exporter: StartExporter, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.issue("server")
+    password_hash = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+    config = tmp_path / "web.yml"
+    config.write_text(
+        "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
+        f"basic_auth_users: {{prometheus: {password_hash}}}\n"
+    )
+    exporter = start_exporter(f"--web.config.file={config}", wait=False)
+    secured = {
+        **scrape_config(exporter),
+        "scheme": "https",
+        "tls_config": {"ca_file": str(authority.certificate)},
+        "basic_auth": {"username": "prometheus", "password": "secret"},
+    }
+
+    with Prometheus(tmp_path, secured) as prometheus:
+        wait_for_values(prometheus, "up", "job", {"robot": 1})
+        wait_for_values(prometheus, "ros_topic_status == 1", "status", {"no_publisher": 1})
+
+
+def assert_promtool_is_content(text: str) -> None:
+    check = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+    assert (check.returncode, check.stdout, check.stderr) == (0, "", "")
+
+
+@needs_promtool
+def test_promtool_finds_no_fault_with_an_idle_exporter(exporter: Exporter) -> None:
+    exporter.scrape()
+    assert_promtool_is_content(exporter.scrape().text)
+
+
+@needs_promtool
+def test_promtool_finds_no_fault_with_a_busy_one(
+    start_exporter: StartExporter, start_robot: Callable[[], Robot]
+) -> None:
+    exporter = start_exporter(parameters={"topics": [TOPIC, "/robot1/joint_states"]})
+    talkers: list[Talker] = [start_robot().talker(TOPIC), start_robot().talker("/robot1/joint_states")]
+    exporter.wait_until_matched(*talkers)
+    for talker in talkers:
+        talker.publish(['a "quoted"\nname \\', "é", "twin", "twin", ""], [math.inf, math.nan], [1.0], [1e300, 5e-324])
+        exporter.wait_for_messages(1, talker.topic)
+
+    assert_promtool_is_content(exporter.scrape().text)
+
+
+@needs_promtool
+def test_promtool_would_find_a_fault() -> None:
+    with pytest.raises(AssertionError):
+        assert_promtool_is_content("# HELP x_total Words.\n# TYPE x_total gauge\nx_total 1\n")
