@@ -13,6 +13,7 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
+from interference import Interference
 from measurements import cpu, latency, max_rate, scrape, soak, start
 from measurements.settings import Settings
 from processes import RECEIVERS, Bench, BenchError
@@ -26,7 +27,6 @@ MEASUREMENTS = {
     "latency": latency,
     "start": start,
 }
-LOAD_AVERAGE_QUIET_MAX = 0.5
 
 
 def parse_arguments():
@@ -62,7 +62,7 @@ def describe_machine():
         "kernel": platform.release(),
         "ros_distro": os.environ.get("ROS_DISTRO"),
         "rmw": os.environ.get("RMW_IMPLEMENTATION", "default"),
-        "load_average_at_start": os.getloadavg()[0],
+        "discovery_range": os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"),
     }
 
 
@@ -71,6 +71,10 @@ def cpu_model():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return "unknown"
+
+
+def describe_use(processors):
+    return f"{processors['others']:.2f} kept busy by other programs, {processors['stolen']:.2f} taken by the hypervisor"
 
 
 def run(arguments, results_path):
@@ -84,15 +88,15 @@ def run(arguments, results_path):
     machine = describe_machine()
     print("# Benchmark\n")
     print(", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in machine.items()))
-    if machine["load_average_at_start"] > LOAD_AVERAGE_QUIET_MAX:
-        print("\nThe machine was not quiet when this began: trust the ratios more than the numbers.")
     missed = []
     results = {"machine": machine, "quick": arguments.quick}
     for name in arguments.measurements:
+        interference = Interference()
         section = MEASUREMENTS[name].measure(settings)
-        print(f"\n{section}", flush=True)
+        processors = interference.processors()
+        print(f"\n{section}\n\nMeanwhile, of {machine['cpus']} processors: {describe_use(processors)}.", flush=True)
         missed += section.missed
-        results[name] = section.raw
+        results[name] = {"processors_used_otherwise": processors, "raw": section.raw}
         results_path.write_text(json.dumps(results, indent=1))
     return missed
 

@@ -30,6 +30,11 @@ class ScrapeClient:
 
     def scrape(self):
         """The body of a good answer."""
+        begin, end = self.fetch()
+        return bytes(memoryview(self.buffer)[begin:end])
+
+    def fetch(self):
+        """Scrapes, and leaves the body in the buffer, at the two offsets that are returned."""
         if self.connection is None:
             self.connection = socket.create_connection(self.address, TIMEOUT_SECONDS)
             self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -41,7 +46,7 @@ class ScrapeClient:
             self.close()
         if head.split(" ", 2)[1] != "200":
             raise OSError(f"scrape answered: {head.splitlines()[0]}")
-        return bytes(memoryview(self.buffer)[head_end:body_end])
+        return head_end, body_end
 
     def read_head(self):
         received = 0

@@ -36,6 +36,9 @@ def ros_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
     for name in FOREIGN_SETTINGS:
         os.environ.pop(name, None)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    if os.environ.get("ROS_DISTRO") == "humble":
+        # The older name of the same; later distributions warn of it.
+        os.environ["ROS_LOCALHOST_ONLY"] = "1"
     os.environ["ROS_LOG_DIR"] = str(tmp_path_factory.mktemp("ros-log"))
 
 
@@ -70,13 +73,18 @@ def start_exporter(domain_id: int, tmp_path: Path) -> Iterator[StartExporter]:
 def end_all(exporters: Sequence[Exporter]) -> None:
     failures = []
     for exporter in exporters:
-        if exporter.process.poll() is None:
-            try:
-                # One that a failed test has stopped would not see the request to end.
-                exporter.process.send_signal(signal.SIGCONT)
-                exporter.end()
-            except AssertionError as failure:
-                failures.append(str(failure))
+        # Shown where a test has failed.
+        print(exporter.stderr)
+        if exporter.process.poll() is not None:
+            if exporter.process.returncode != 0:
+                failures.append(f"an exporter has ended with {exporter.process.returncode}")
+            continue
+        try:
+            # One that a failed test has stopped would not see the request to end.
+            exporter.process.send_signal(signal.SIGCONT)
+            exporter.end()
+        except AssertionError as failure:
+            failures.append(str(failure))
     assert not failures, "\n".join(failures)
 
 

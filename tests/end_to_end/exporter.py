@@ -1,6 +1,7 @@
 """The program under test, as a process with a web address."""
 
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -23,6 +24,9 @@ PROGRAM = Path(os.environ.get("DIGITAL_TWIN_BIN_DIR", REPOSITORY / "target" / "r
 
 NODE_NAME = "ros_metrics_exporter"
 TOPIC = "/joint_states"
+
+# A line of the log that no test expects unless it says so: a thread that died, for example.
+ERROR_LINE = re.compile(r"^.*panicked.*$|^\S+ +ERROR .*$", re.MULTILINE)
 
 LISTEN_FLAG = "--web.listen-address"
 
@@ -72,9 +76,12 @@ class Ended:
 
 def run_exporter(arguments: Arguments, domain_id: int) -> Ended:
     """Runs an exporter that is expected to end by itself."""
-    run = subprocess.run(
-        arguments.command(), env=environment_of(domain_id), capture_output=True, text=True, timeout=TIMEOUT_S
-    )
+    try:
+        run = subprocess.run(
+            arguments.command(), env=environment_of(domain_id), capture_output=True, text=True, timeout=TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"it still runs: {' '.join(arguments.command())}") from None
     return Ended(run.returncode, run.stdout, run.stderr)
 
 
@@ -109,6 +116,8 @@ class Exporter:
                 arguments.command(), env=environment_of(domain_id), stdout=stderr, stderr=stderr
             )
         self._addresses: list[Address] = []
+        # Parts of the errors that the test provokes.
+        self.expected_errors: list[str] = []
 
     @property
     def stderr(self) -> str:
@@ -158,6 +167,9 @@ class Exporter:
         """The first scrape that counts so many messages on the topic."""
         return self.scrape_until(lambda scrape: scrape.messages(topic) == count, f"{count} messages on {topic}")
 
+    def wait_for_status(self, status: str, topic: str = TOPIC) -> Scrape:
+        return self.scrape_until(lambda scrape: scrape.status(topic) == status, f"status {status} of {topic}")
+
     def wait_for_publishers(self, count: int, topic: str = TOPIC) -> Scrape:
         return self.scrape_until(lambda scrape: scrape.publishers(topic) == count, f"{count} publishers on {topic}")
 
@@ -181,13 +193,17 @@ class Exporter:
             raise AssertionError(f"{signal_number.name} did not end the exporter:\n{self.stderr}") from None
         seconds = time.monotonic() - asked_at
         assert exit_code == 0, f"exit code {exit_code} after {signal_number.name}:\n{self.stderr}"
-        assert "panicked" not in self.stderr, self.stderr
+        errors = [line for line in ERROR_LINE.findall(self.stderr) if not self._is_expected(line)]
+        assert not errors, "\n".join(errors)
         return seconds
 
     def kill(self) -> None:
         """Ends the process without its help."""
         self.process.kill()
         self.process.wait()
+
+    def _is_expected(self, error_line: str) -> bool:
+        return any(part in error_line for part in self.expected_errors)
 
     def _find_addresses(self, count: int) -> bool:
         assert self.process.poll() is None, f"the exporter ended with {self.process.returncode}:\n{self.stderr}"

@@ -42,6 +42,7 @@ class Prometheus:
                 stderr=log,
             )
         self._address = wait_until(self._find_address, "Prometheus listens", details=self.log)
+        wait_until(lambda: request(self._address, "/-/ready").status == 200, "Prometheus is ready", details=self.log)
         return self
 
     def __exit__(
@@ -56,8 +57,7 @@ class Prometheus:
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The result of an instant query: a list of {metric, value}."""
         response = request(self._address, "/api/v1/query?" + urlencode({"query": expression}))
-        if response.status != 200:
-            return []
+        assert response.status == 200, response
         result: list[dict[str, Any]] = json.loads(response.body)["data"]["result"]
         return result
 

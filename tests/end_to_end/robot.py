@@ -90,16 +90,15 @@ class Robot:
     def listen(self, message_type: Any, topic: str, received: Callable[[Any], None]) -> Subscription:
         return self.node.create_subscription(message_type, topic, received, RELIABLE)
 
-    def result_of(self, future: Future) -> Any:
-        """Turns the node until the answer of a service is there."""
-        self._executor.spin_until_future_complete(future, timeout_sec=TIMEOUT_S)
-        assert future.done(), "no answer from a service"
-        return future.result()
+    def result_of(self, request: Future, *, timeout_s: float = TIMEOUT_S) -> Any:
+        """Turns the node until the answer of a service is there; None where none has come."""
+        self._executor.spin_until_future_complete(request, timeout_sec=timeout_s)
+        return request.result() if request.done() else None
 
-    def spin_until(self, condition: Callable[[], T], what: str) -> T:
+    def spin_until(self, condition: Callable[[], T | None], what: str) -> T:
         """Turns the node until `condition` is true."""
 
-        def turn() -> T:
+        def turn() -> T | None:
             self._executor.spin_once(timeout_sec=0)
             return condition()
 
@@ -114,7 +113,7 @@ class Robot:
 
 
 @contextmanager
-def repeatedly(action: Callable[[], None], interval_s: float = 0.005) -> Iterator[None]:
+def repeatedly(action: Callable[[], object], interval_s: float = 0.005) -> Iterator[None]:
     """Does something over and over in a thread, until the end of the block."""
     stop = threading.Event()
 

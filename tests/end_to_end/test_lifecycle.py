@@ -27,6 +27,19 @@ def test_a_signal_ends_it_while_messages_flow(
 
 
 @BOTH_SIGNALS
+def test_a_signal_ends_it_when_a_wait_set_takes_the_messages(
+    start_exporter: StartExporter, robot: Robot, signal_number: signal.Signals
+) -> None:
+    exporter = start_exporter(parameters={"take_in": "wait_set"})
+    talker = robot.talker(TOPIC)
+    exporter.wait_until_matched(talker)
+    with repeatedly(lambda: talker.publish(["elbow"], [1.0]), interval_s=0.002):
+        exporter.scrape_until(lambda scrape: scrape.messages(TOPIC) > 10, "messages that flow")
+
+        assert exporter.end(signal_number) < END_WITHIN_S
+
+
+@BOTH_SIGNALS
 def test_a_signal_ends_it_when_nobody_publishes(exporter: Exporter, signal_number: signal.Signals) -> None:
     assert exporter.end(signal_number) < END_WITHIN_S
 

@@ -1,14 +1,19 @@
 """Parameters: from the command line and files, and through the standard services, as `ros2 param` uses them."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rcl_interfaces.msg import ParameterEvent, ParameterType
+from rcl_interfaces.srv import GetParameters
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.utilities import get_rmw_implementation_identifier
 
 from exporter import NODE_NAME, TOPIC, Exporter, ParameterValue, RunExporter, StartExporter
 from parameters import Parameters
 from robot import Robot, repeatedly
+from waiting import wait_until
 
 EXIT_USAGE = 64
 
@@ -288,3 +293,28 @@ def test_parameters_are_served_while_messages_flow(
         for stale_after_s in (1.0, 2.0, 3.0):
             assert parameters.set(stale_after=stale_after_s)[0].successful
             assert parameters.get("stale_after") == [stale_after_s]
+
+
+@pytest.mark.skipif(
+    get_rmw_implementation_identifier() != "rmw_fastrtps_cpp", reason="another middleware waits for nobody"
+)
+def test_a_client_that_cannot_be_answered_does_no_harm(
+    exporter: Exporter, parameters: Parameters, start_robot: Callable[[], Robot]
+) -> None:
+    # It wants answers to be kept for it, which no service offers: its requests arrive, and no answer can reach it.
+    never_served = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    client = start_robot().node.create_client(GetParameters, f"/{NODE_NAME}/get_parameters", qos_profile=never_served)
+    delayed = 0
+
+    def others_were_delayed() -> bool:
+        """The sign that its requests arrive: for each one the middleware waits 0.1 s for the client to show up."""
+        nonlocal delayed
+        asked_at = time.monotonic()
+        assert parameters.get("qos") == ["auto"]
+        delayed += time.monotonic() - asked_at > 0.08
+        return delayed >= 3
+
+    with repeatedly(lambda: client.call_async(GetParameters.Request(names=["qos"])), interval_s=0.05):
+        wait_until(others_were_delayed, "requests that cannot be answered")
+
+    assert exporter.get("/readyz").status == 200

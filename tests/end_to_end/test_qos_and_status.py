@@ -5,19 +5,16 @@ from itertools import product
 
 import pytest
 from rclpy.qos import ReliabilityPolicy
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from std_msgs.msg import String
 
 from exporter import NODE_NAME, TOPIC, Exporter, StartExporter
-from robot import Robot, qos
+from robot import Robot, qos, repeatedly
 
 PUBLISHER_QOS = list(product(["reliable", "best_effort"], ["volatile", "transient_local"]))
 
 # How old a message must be for its topic to be stale; short, because a test waits for it.
 STALE_AFTER_S = 0.5
-
-
-def wait_for_status(exporter: Exporter, status: str) -> None:
-    exporter.scrape_until(lambda scrape: scrape.status(TOPIC) == status, f"status {status}")
 
 
 @pytest.mark.parametrize(("reliability", "durability"), PUBLISHER_QOS)
@@ -29,14 +26,14 @@ def test_a_publisher_of_any_qos_is_heard_or_named(
     talker = robot.talker(TOPIC, qos(reliability, durability))
 
     if (exporter_qos, reliability) == ("reliable", "best_effort"):
-        wait_for_status(exporter, "qos_incompatible")
+        exporter.wait_for_status("qos_incompatible")
         assert exporter.scrape().publishers(TOPIC) == 0
         return
     exporter.wait_until_matched(talker)
     talker.publish(["elbow"], [1.0])
     scrape = exporter.wait_for_messages(1)
     assert scrape.positions(TOPIC) == {"elbow": 1.0}
-    assert scrape.status(TOPIC) == "ok"
+    exporter.wait_for_status("ok")
 
 
 @pytest.mark.parametrize(
@@ -78,27 +75,31 @@ def test_the_exporter_subscribes_as_it_was_told(
     exporter = start_exporter(parameters={"qos": exporter_qos})
     exporter.wait_until_matched(talker)
 
-    subscriptions = robot.node.get_subscriptions_info_by_topic(TOPIC)
+    def subscription() -> TopicEndpointInfo | None:
+        """Which node an endpoint belongs to arrives a little later than the endpoint."""
+        subscriptions = robot.node.get_subscriptions_info_by_topic(TOPIC)
+        return next((subscription for subscription in subscriptions if subscription.node_name == NODE_NAME), None)
 
-    assert [subscription.node_name for subscription in subscriptions] == [NODE_NAME]
-    assert subscriptions[0].qos_profile.reliability == ReliabilityPolicy[reliability.upper()]
+    found = robot.spin_until(subscription, "the exporter's subscription in the graph")
+    assert found.qos_profile.reliability == ReliabilityPolicy[reliability.upper()]
+    assert robot.node.count_subscribers(TOPIC) == 1
 
 
 def test_a_topic_goes_through_its_states(start_exporter: StartExporter, robot: Robot) -> None:
     exporter = start_exporter(parameters={"stale_after": STALE_AFTER_S})
-    wait_for_status(exporter, "no_publisher")
+    exporter.wait_for_status("no_publisher")
 
     talker = robot.talker(TOPIC)
-    wait_for_status(exporter, "silent")
+    exporter.wait_for_status("silent")
     exporter.wait_until_matched(talker)
 
     for _ in range(2):
-        talker.publish(["elbow"], [1.0])
-        wait_for_status(exporter, "ok")
-        wait_for_status(exporter, "stale")
+        with repeatedly(lambda: talker.publish(["elbow"], [1.0])):
+            exporter.wait_for_status("ok")
+        exporter.wait_for_status("stale")
 
     robot.silence(talker)
-    wait_for_status(exporter, "no_publisher")
+    exporter.wait_for_status("no_publisher")
 
 
 def test_a_silent_topic_does_not_become_stale(start_exporter: StartExporter, robot: Robot) -> None:
@@ -119,37 +120,37 @@ def test_a_publisher_that_leaves_takes_the_status_ok_with_it(
     talkers = [staying.talker(TOPIC), leaving.talker(TOPIC)]
     exporter.wait_until_matched(*talkers)
     talkers[0].publish(["elbow"], [1.0])
-    wait_for_status(exporter, "ok")
+    exporter.wait_for_status("ok")
 
     leaving.close()
     exporter.scrape_until(lambda scrape: scrape.publishers(TOPIC) == 1, "one publisher left")
     assert exporter.scrape().status(TOPIC) == "ok"
 
     staying.close()
-    wait_for_status(exporter, "no_publisher")
+    exporter.wait_for_status("no_publisher")
     assert exporter.scrape().publishers(TOPIC) == 0
 
 
 def test_a_mismatch_is_over_when_its_publisher_has_left(exporter: Exporter, robot: Robot) -> None:
     strings = robot.talker(TOPIC, message_type=String)
-    wait_for_status(exporter, "type_mismatch")
+    exporter.wait_for_status("type_mismatch")
 
     robot.silence(strings)
 
-    wait_for_status(exporter, "no_publisher")
+    exporter.wait_for_status("no_publisher")
 
 
 def test_an_incompatible_publisher_replaced_by_a_compatible_one(start_exporter: StartExporter, robot: Robot) -> None:
     exporter = start_exporter(parameters={"qos": "reliable"})
     deaf = robot.talker(TOPIC, qos("best_effort", "volatile"))
-    wait_for_status(exporter, "qos_incompatible")
+    exporter.wait_for_status("qos_incompatible")
 
     robot.silence(deaf)
     talker = robot.talker(TOPIC)
     exporter.wait_until_matched(talker)
     talker.publish(["elbow"], [1.0])
 
-    wait_for_status(exporter, "ok")
+    exporter.wait_for_status("ok")
 
 
 def test_every_topic_has_a_status_of_its_own(start_exporter: StartExporter, robot: Robot) -> None:

@@ -73,6 +73,12 @@ def test_the_landing_page_leads_to_the_rest(exporter: Exporter) -> None:
         assert content in response.text
 
 
+def test_the_landing_page_tells_the_version(exporter: Exporter, run_to_the_end: RunExporter) -> None:
+    version = run_to_the_end("--version").stdout.split()[1]
+
+    assert version in exporter.get("/").text
+
+
 def test_the_landing_page_shows_every_topic_as_text(start_exporter: StartExporter) -> None:
     exporter = start_exporter(parameters={"topics": ["/robot1/joint_states", "/robot2/joint_states"]})
 
@@ -154,12 +160,13 @@ def test_clients_that_never_finish_a_request_do_not_keep_others_out(exporter: Ex
 @pytest.fixture
 def large_exporter(start_exporter: StartExporter, robot: Robot) -> Exporter:
     """An exporter whose scrape is larger than all buffers between it and a client, and that serves one at a time."""
-    exporter = start_exporter("--web.max-requests=1")
+    # Reliable, or most of a message of 3 MB would be lost on the way.
+    exporter = start_exporter("--web.max-requests=1", parameters={"qos": "reliable"})
     talker = robot.talker(TOPIC)
     exporter.wait_until_matched(talker)
     names = [f"{index:0256}" for index in range(10_000)]
     talker.publish(names, [1.0] * 10_000, [1.0] * 10_000, [1.0] * 10_000)
-    exporter.scrape_until(lambda scrape: scrape.messages(TOPIC) == 1, "the large message")
+    exporter.wait_for_messages(1)
     return exporter
 
 
@@ -175,6 +182,8 @@ def test_a_scrape_that_is_not_read_holds_its_place_only_so_long(large_exporter: 
         assert large_exporter.get("/metrics").status == 503
         assert large_exporter.get("/livez").status == 200
         wait_until(lambda: large_exporter.get("/metrics").status == 200, "another one's turn", timeout_s=30.0)
+
+    assert large_exporter.scrape().value("digital_twin_http_requests_rejected_total", reason="max_requests") >= 1
 
 
 def test_a_request_that_never_ends_is_given_up(exporter: Exporter) -> None:
@@ -200,6 +209,17 @@ def test_scrapes_at_the_same_time_are_whole(exporter: Exporter, talker: Talker) 
     with repeatedly(publish, interval_s=0.001), concurrent.futures.ThreadPoolExecutor(8) as clients:
         exporter.scrape_until(lambda scrape: len(scrape.positions(TOPIC)) == 50, "all joints")
         assert all(clients.map(is_of_one_moment, range(80)))
+
+
+def test_a_scrape_shows_every_message_that_it_counts(exporter: Exporter, talker: Talker) -> None:
+    published = iter(range(1, 10**9))
+
+    with repeatedly(lambda: talker.publish(["elbow"], [float(next(published))]), interval_s=0.0005):
+        exporter.scrape_until(lambda scrape: scrape.messages(TOPIC), "messages that flow")
+        for _ in range(500):
+            scrape = exporter.scrape()
+            # A message's position is its number; a later one may be shown already, but none that is counted be missing.
+            assert scrape.positions(TOPIC)["elbow"] >= scrape.messages(TOPIC) + scrape.lost(TOPIC)
 
 
 def test_it_listens_on_every_address_that_it_was_given(start_exporter: StartExporter) -> None:

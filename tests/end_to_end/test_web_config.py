@@ -189,6 +189,7 @@ def test_a_file_broken_later_leaves_the_last_good_one_in_force(
     exporter = start_with({"basic_auth_users": {"alice": hashed("secret")}})
     exporter.wait_until_ready(headers=basic_auth("alice", "secret"))
     told_before = exporter.stderr.count(config_path.name)
+    exporter.expected_errors.append("web configuration")
 
     config_path.write_text("basic_auth_users: [")
 
@@ -212,11 +213,11 @@ def test_a_file_broken_later_leaves_the_last_good_one_in_force(
             "tls_server_config: {cert_file: web.yml, key_file: web.yml}", "web.yml", id="a certificate that is none"
         ),
         pytest.param(
-            "tls_server_config: {cert_file: server.crt, key_file: other.key}", "other.key", id="another one's key"
+            "tls_server_config: {cert_file: server.crt, key_file: other.key}", "key_file", id="another one's key"
         ),
         pytest.param(
             "tls_server_config: {cert_file: server.crt, key_file: server.key, client_auth_type: Perhaps}",
-            "Perhaps",
+            "client_auth_type",
             id="an unknown kind of client authentication",
         ),
         pytest.param(

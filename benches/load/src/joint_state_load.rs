@@ -100,6 +100,7 @@ struct Work {
 struct Done {
     sent: u64,
     seconds: f64,
+    late_seconds_max: f64,
 }
 
 fn main() -> Result<()> {
@@ -174,7 +175,7 @@ impl Work {
         }
         let seconds = start.elapsed().as_secs_f64();
         thread::sleep(LINGER);
-        Ok(Done { sent, seconds })
+        Ok(Done { sent, seconds, late_seconds_max: pace.late_max().as_secs_f64() })
     }
 
     fn wait_for_subscribers(&self) -> Result<()> {
@@ -214,7 +215,10 @@ impl Work {
 fn print_summary(done: &[Done]) -> Result<()> {
     let sent: u64 = done.iter().map(|done| done.sent).sum();
     let seconds = done.iter().map(|done| done.seconds).fold(0.0, f64::max);
+    let late_seconds_max = done.iter().map(|done| done.late_seconds_max).fold(0.0, f64::max);
     let cpu_seconds = cost::cpu_seconds()?;
-    println!(r#"{{"sent": {sent}, "seconds": {seconds:.6}, "cpu_seconds": {cpu_seconds}}}"#);
+    println!(
+        r#"{{"sent": {sent}, "seconds": {seconds:.6}, "late_seconds_max": {late_seconds_max:.6}, "cpu_seconds": {cpu_seconds}}}"#
+    );
     Ok(())
 }

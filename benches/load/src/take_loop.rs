@@ -104,7 +104,7 @@ impl Sequences {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let context = Context::new(&std::env::args().collect::<Vec<_>>())?;
+    let context = Context::new(&std::env::args().collect::<Vec<_>>(), None)?;
     let node = Node::new(&context, "take_loop", "")?;
     let arrived = Arc::new(Arrived::default());
     let subscription = subscribe(&node, &arguments, Arc::clone(&arrived))?;

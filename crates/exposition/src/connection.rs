@@ -98,7 +98,8 @@ where
             connection.await
         }
     };
-    result.err().and_then(|error| progress.expired().or_else(|| fault_of(&error)))
+    // hyper takes an error between two requests for a normal end, so a time-out need not show in its result.
+    progress.expired().or_else(|| result.err().as_ref().and_then(fault_of))
 }
 
 fn http(limits: &Limits) -> http1::Builder {

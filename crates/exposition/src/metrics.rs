@@ -108,7 +108,8 @@ impl Metrics {
             scrape_duration_seconds: family.add(Histogram::with_opts(
                 HistogramOpts::from(family.opts(
                     "scrape_duration_seconds",
-                    "Time to write the exposition and, where asked for, to compress it. A scrape shows the scrapes before it, not itself.",
+                    "Time to write the exposition and, where asked for, to compress it. \
+                     A scrape shows the scrapes before it, not itself.",
                 ))
                 .buckets(SCRAPE_SECONDS_BUCKETS.to_vec()),
             )?)?,
@@ -118,21 +119,34 @@ impl Metrics {
             connections: family.gauge("http_connections", "Connections open now.")?,
             connections_accepted_total: family
                 .counter("http_connections_accepted_total", "Connections accepted, those closed at once included.")?,
-            accept_errors_total: family
-                .counter("http_accept_errors_total", "Connections that the kernel could not hand over, for want of file descriptors for instance.")?,
-            requests_total: family
-                .counters("http_requests_total", "Requests answered, by endpoint and status code.", &["endpoint", "code"])?,
-            requests_rejected_total: family
-                .counters("http_requests_rejected_total", "Requests turned away, by the limit or check that they met.", &["reason"])?,
+            accept_errors_total: family.counter(
+                "http_accept_errors_total",
+                "Connections that the kernel could not hand over, such as for want of file descriptors.",
+            )?,
+            requests_total: family.counters(
+                "http_requests_total",
+                "Requests answered, by endpoint and status code.",
+                &["endpoint", "code"],
+            )?,
+            requests_rejected_total: family.counters(
+                "http_requests_rejected_total",
+                "Requests turned away, by the limit or check that they met.",
+                &["reason"],
+            )?,
             connections_closed_total: family.counters(
                 "http_connections_closed_total",
                 "Connections that the server closed unasked, by the limit or fault that they met.",
                 &["reason"],
             )?,
-            web_config_reloads_total: family
-                .counters("web_config_reloads_total", "Attempts to re-read a changed web configuration, by result.", &["result"])?,
-            web_config_last_reload_successful: family
-                .gauge("web_config_last_reload_successful", "Whether the web configuration on disk is the one in use: 1, or 0 when it is faulty and the one before it is in use.")?,
+            web_config_reloads_total: family.counters(
+                "web_config_reloads_total",
+                "Readings of a changed web configuration, by result.",
+                &["result"],
+            )?,
+            web_config_last_reload_successful: family.gauge(
+                "web_config_last_reload_successful",
+                "Whether the web configuration was good when it was last read (1); at 0, the one before it is in use.",
+            )?,
             web_config_last_reload_success_timestamp_seconds: family.add(Gauge::with_opts(family.opts(
                 "web_config_last_reload_success_timestamp_seconds",
                 "Unix time at which the web configuration in use was read.",

@@ -64,11 +64,14 @@ impl<S> TimedStream<S> {
         self.write_deadline.poll(self.write_timeout, cx).map(|()| self.expire(Closed::WriteTimeout))
     }
 
-    fn on_flushed(&mut self) {
+    fn on_flushed(&mut self, cx: &mut Context<'_>) {
         self.write_deadline.clear();
         if self.progress.phase() == Phase::Response {
             self.progress.enter(Phase::Idle);
             self.read_deadline.clear();
+            // hyper has asked for bytes already, while the request ran, and will not ask again before some come: without this, nothing
+            // would wake the connection when its time is over.
+            let _ = self.read_deadline.poll(self.idle_timeout, cx);
         }
     }
 
@@ -119,7 +122,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         match Pin::new(&mut self.inner).poll_flush(cx) {
             Poll::Pending => self.on_write_pending(cx).map(Err),
             ready => {
-                self.on_flushed();
+                self.on_flushed(cx);
                 ready
             }
         }

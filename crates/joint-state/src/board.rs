@@ -24,9 +24,9 @@
 //! covers them too: names and values of a snapshot belong together.
 //!
 //! A reader that keeps meeting the writer gives up in the end and takes the values as they come, from more than one moment, and says so in
-//! [`Snapshot::torn`]. It then holds the lock of the names meanwhile. A slot changes hands in three steps, each in a section of its own or
-//! later in the same: it is emptied and loses its name, it gets its new name, it gets values. Each of the first two takes the lock, so a
-//! reader that holds it reads no value of a joint but under that joint's name, even then.
+//! [`Snapshot::torn`]. It then holds the lock of the names meanwhile. A slot changes hands in three sections: the first empties it and takes
+//! its name away, the second gives it its new name, the third stores values. The first two take the lock, so a reader that holds it reads
+//! no value of a joint but under that joint's name, even then.
 
 use std::array;
 use std::hint;

@@ -25,7 +25,7 @@ use crate::fault::Fault;
 const MESSAGE_BYTES_MAX: usize = i32::MAX as usize;
 
 /// The most bytes that may follow the last field: some senders pad the payload to a multiple of 4 or 8.
-const TRAILING_BYTES_MAX: usize = 7;
+const TRAILING_BYTES_MAX: usize = 15;
 
 /// When a message was made, by its `header.stamp` (`builtin_interfaces/msg/Time`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -45,7 +45,12 @@ impl RosThread {
         let thread = Builder::new().name("ros".into()).spawn(move || {
             while !stop.load(Ordering::Acquire) {
                 match spinner.turn(TURN_MAX) {
-                    Ok(turn) => after_turn(turn),
+                    Ok(turn) => {
+                        if turn.unanswered > 0 {
+                            tracing::warn!(services = turn.unanswered, "a client was not answered: it has gone");
+                        }
+                        after_turn(turn);
+                    }
                     Err(error) => return tracing::error!(%error, "the ROS thread has ended"),
                 }
                 beat.last_turn_ns.store(clock.now_ns(), Ordering::Relaxed);

@@ -3,7 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use exposition::{Exporter, Health, Landing, Limits, ListenAddress, Options, Scrape, Server, Table, WebConfigFile, bind};
+use exposition::{
+    Exporter, Health, Landing, Limits, ListenAddress, Options, Scrape, Server, Table, WebConfigFile, bind,
+};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{IntGauge, Opts, Registry};
 use ros_observer::TakeIn;
@@ -104,7 +106,10 @@ impl WebSettings {
         match (telemetry_path, web_config) {
             (Ok(telemetry_path), Ok(web_config)) if faults.is_empty() => {
                 let limits = Limits { max_requests: flags.max_requests, ..Limits::default() };
-                Ok(Self { addresses, options: Options { telemetry_path, limits, web_config, ..Options::new(NAMESPACE) } })
+                Ok(Self {
+                    addresses,
+                    options: Options { telemetry_path, limits, web_config, ..Options::new(NAMESPACE) },
+                })
             }
             _ => Err(faults),
         }

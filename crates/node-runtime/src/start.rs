@@ -56,7 +56,8 @@ fn prefixed(name: &str, failure: &Failure) -> String {
 }
 
 fn start(info: &NodeInfo, declarations: Vec<Declaration>, arguments: Arguments) -> Result<Startup, Failure> {
-    let context = Context::new(&arguments.ros).map_err(|error| Failure::Configuration(vec![error.to_string()]))?;
+    let context =
+        Context::new(&arguments.ros, None).map_err(|error| Failure::Configuration(vec![error.to_string()]))?;
     telemetry::init(arguments.log, context.log_level());
     // Only the node knows its name after remapping, by which parameter files address it.
     let node = Node::new(&context, info.name, "/")?;

@@ -9,7 +9,11 @@ use joint_state::{Board, Names, Sample, Snapshot};
 
 /// Name, help and value of each family, in the order in which they are shown.
 const FAMILIES: [Family; 4] = [
-    Family { name: "ros_joint_position", help: "Position of the joint, in radians or metres.", value: |joint| joint.position },
+    Family {
+        name: "ros_joint_position",
+        help: "Position of the joint, in radians or metres.",
+        value: |joint| joint.position,
+    },
     Family {
         name: "ros_joint_velocity",
         help: "Velocity of the joint, in radians or metres per second.",

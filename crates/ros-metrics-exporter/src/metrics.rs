@@ -9,8 +9,7 @@ use prometheus::{
 
 use crate::status::TopicStatus;
 
-const PROCESSING_BUCKETS_SECONDS: &[f64] =
-    &[1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2, 1e-1];
+const PROCESSING_BUCKETS_SECONDS: &[f64] = &[1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2, 1e-1];
 const INTERVAL_BUCKETS_SECONDS: &[f64] =
     &[1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 const AGE_BUCKETS_SECONDS: &[f64] =

@@ -25,7 +25,9 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let exporter = Arc::new(JointExporter {
         clock,
         stale_after_ns: AtomicU64::new(nanoseconds(startup.parameters.get(STALE_AFTER))),
-        series: Mutex::new(topics.iter().map(|topic| TopicSeries::new(&topic.view().name, topic.view().board.clone())).collect()),
+        series: Mutex::new(
+            topics.iter().map(|topic| TopicSeries::new(&topic.view().name, topic.view().board.clone())).collect(),
+        ),
         topics: topics.iter().map(Topic::view).collect(),
         registry: registry.clone(),
     });
@@ -43,7 +45,11 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
         }
         first = false;
     })?;
-    let page = Page { scrape: exporter.clone(), readiness: readiness(&exporter, thread.heartbeat()), tables: tables(&exporter) };
+    let page = Page {
+        scrape: exporter.clone(),
+        readiness: readiness(&exporter, thread.heartbeat()),
+        tables: tables(&exporter),
+    };
     serve(startup, &registry, take_in, page)
 }
 
@@ -64,8 +70,7 @@ fn watch(
 ) -> Result<Vec<Topic>, Failure> {
     let parameters = &startup.parameters;
     let simulated = parameters.get::<bool>("use_sim_time");
-    let ros_clock =
-        if simulated { RosClock::simulated(&startup.node, spinner, take_in)? } else { RosClock::system() };
+    let ros_clock = if simulated { RosClock::simulated(&startup.node, spinner, take_in)? } else { RosClock::system() };
     let with = Watch {
         node: &startup.node,
         families: &Families::register(registry)?,
@@ -106,17 +111,21 @@ impl JointExporter {
 }
 
 impl Scrape for JointExporter {
+    /// The counters are read before the joints: a scrape shows every message that it counts.
     fn scrape(&self, out: &mut Vec<u8>) -> u64 {
-        let now_ns = self.clock.now_ns();
         let stale_after_ns = self.stale_after_ns.load(Ordering::Relaxed);
+        for topic in &self.topics {
+            topic.set_gauges(self.clock.now_ns(), stale_after_ns);
+        }
+        let counted = encode_registry(&self.registry, out);
+        let now_ns = self.clock.now_ns();
         let mut all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         for (topic, series) in self.topics.iter().zip(all.iter_mut()) {
-            topic.set_gauges(now_ns, stale_after_ns);
             if !series.refresh(now_ns) {
                 topic.metrics.torn.inc();
             }
         }
-        encode_registry(&self.registry, out) + joint_series::append(&all, stale_after_ns, out)
+        counted + joint_series::append(&all, stale_after_ns, out)
     }
 }
 

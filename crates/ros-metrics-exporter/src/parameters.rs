@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn the_defaults_pass_their_own_checks() {
         assert!(Parameters::load(declarations(), Vec::new()).is_ok());
-        let defaults = declarations().into_iter().map(|declared| (declared.name.to_owned(), declared.default)).collect();
+        let defaults =
+            declarations().into_iter().map(|declared| (declared.name.to_owned(), declared.default)).collect();
         assert!(Parameters::load(declarations(), defaults).is_ok());
     }
 }

@@ -33,23 +33,55 @@ unsafe impl Send for Context {}
 unsafe impl Sync for Context {}
 
 impl Context {
-    /// Initialises rcl with the process's ROS arguments (`--ros-args …`; other arguments are ignored by rcl).
+    /// Initialises rcl with the process's ROS arguments (`--ros-args …`; other arguments are ignored by rcl), in a
+    /// domain, or in that of `ROS_DOMAIN_ID` where none is given.
     ///
     /// # Errors
     /// When an argument after `--ros-args` is not one that ROS knows, a parameter file cannot be read, or the
     /// middleware does not start.
-    pub fn new(arguments: &[String]) -> Result<Arc<Self>, Error> {
+    pub fn new(arguments: &[String], domain_id: Option<usize>) -> Result<Arc<Self>, Error> {
         let arguments: Vec<CString> =
             arguments.iter().map(|argument| c_string(argument, "read the arguments")).collect::<Result<_, _>>()?;
         let pointers: Vec<_> = arguments.iter().map(|argument| argument.as_ptr()).collect();
-        let mut options = InitOptions::new()?;
+        // rcl wants no list where there are no arguments.
+        let argv = if pointers.is_empty() { ptr::null() } else { pointers.as_ptr() };
+        let mut options = InitOptions::new(domain_id)?;
         // SAFETY: a zero-initialised context is what rcl_init asks for.
         let context = Self { rcl: Box::new(UnsafeCell::new(unsafe { rcl_get_zero_initialized_context() })) };
         // SAFETY: `pointers` holds `arguments.len()` NUL-terminated strings that outlive the call, `options` is
         // initialised, and the context is zero-initialised and exclusively ours.
-        let code = unsafe { rcl_init(pointers.len() as i32, pointers.as_ptr(), &mut options.0, context.as_ptr()) };
+        let code = unsafe { rcl_init(pointers.len() as i32, argv, &mut options.0, context.as_ptr()) };
         check(code, "start ROS")?;
+        context.refuse_unknown_arguments(&arguments)?;
         Ok(Arc::new(context))
+    }
+
+    /// rcl only collects what it does not understand after `--ros-args`.
+    fn refuse_unknown_arguments(&self, arguments: &[CString]) -> Result<(), Error> {
+        let operation = "read the ROS arguments";
+        let mut indices = ptr::null_mut();
+        // SAFETY: the context's arguments are initialised; rcl writes an owned array of as many indices as it counts,
+        // or leaves null where it counts none. It is read and given back once.
+        let unknown: Vec<usize> = unsafe {
+            let parsed = &raw const (*self.as_ptr()).global_arguments;
+            let allocator = rcutils_get_default_allocator();
+            check(rcl_arguments_get_unparsed_ros(parsed, allocator, &mut indices), operation)?;
+            if indices.is_null() {
+                return Ok(());
+            }
+            let count = rcl_arguments_get_count_unparsed_ros(parsed).max(0) as usize;
+            let unknown = std::slice::from_raw_parts(indices, count).iter().map(|index| *index as usize).collect();
+            if let Some(deallocate) = allocator.deallocate {
+                deallocate(indices.cast(), allocator.state);
+            }
+            unknown
+        };
+        let names: Vec<_> = unknown.iter().filter_map(|index| arguments.get(*index)?.to_str().ok()).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let message = format!("ROS does not know {}", names.join(" "));
+        Err(Error::new(operation, RCL_RET_INVALID_ROS_ARGS as rcl_ret_t, message))
     }
 
     pub(crate) fn as_ptr(&self) -> *mut rcl_context_t {
@@ -87,8 +119,7 @@ impl Context {
             allocator: unsafe { rcutils_get_default_allocator() },
         };
         // SAFETY: the context's arguments are initialised; `levels` is an empty structure that the call fills.
-        let code =
-            unsafe { rcl_arguments_get_log_levels(&raw const (*self.as_ptr()).global_arguments, &mut levels) };
+        let code = unsafe { rcl_arguments_get_log_levels(&raw const (*self.as_ptr()).global_arguments, &mut levels) };
         check(code, "read the log level").ok()?;
         let level = levels.default_logger_level as u32;
         // SAFETY: filled by the call above and given back once.
@@ -121,11 +152,14 @@ impl Drop for Context {
 struct InitOptions(rcl_init_options_t);
 
 impl InitOptions {
-    fn new() -> Result<Self, Error> {
+    fn new(domain_id: Option<usize>) -> Result<Self, Error> {
         // SAFETY: zero-initialised options are what the init function asks for; the default allocator is static.
         unsafe {
             let mut options = Self(rcl_get_zero_initialized_init_options());
             check(rcl_init_options_init(&mut options.0, rcutils_get_default_allocator()), "prepare ROS")?;
+            if let Some(domain_id) = domain_id {
+                check(rcl_init_options_set_domain_id(&mut options.0, domain_id), "choose the ROS domain")?;
+            }
             Ok(options)
         }
     }

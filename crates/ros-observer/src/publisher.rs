@@ -40,13 +40,8 @@ impl<T: WrappedTypesupport> Publisher<T> {
             };
             let mut options = rcl_publisher_get_default_options();
             options.qos = qos.to_rmw();
-            let code = rcl_publisher_init(
-                publisher.rcl.get(),
-                node.handle().as_ptr(),
-                T::get_ts(),
-                topic.as_ptr(),
-                &options,
-            );
+            let code =
+                rcl_publisher_init(publisher.rcl.get(), node.handle().as_ptr(), T::get_ts(), topic.as_ptr(), &options);
             check(code, operation)?;
             Ok(publisher)
         }

@@ -52,9 +52,7 @@ impl Qos {
             },
             durability: match self.durability {
                 Durability::Volatile => rmw_qos_durability_policy_e::RMW_QOS_POLICY_DURABILITY_VOLATILE,
-                Durability::TransientLocal => {
-                    rmw_qos_durability_policy_e::RMW_QOS_POLICY_DURABILITY_TRANSIENT_LOCAL
-                }
+                Durability::TransientLocal => rmw_qos_durability_policy_e::RMW_QOS_POLICY_DURABILITY_TRANSIENT_LOCAL,
             },
             deadline: UNSPECIFIED,
             lifespan: UNSPECIFIED,
@@ -72,13 +70,7 @@ pub(crate) fn incompatibility(offered: rmw_qos_profile_t, requested: rmw_qos_pro
     // SAFETY: both profiles are plain values; `reason` has the size that is named, and the function ends what it
     // writes with NUL.
     let code = unsafe {
-        rmw_qos_profile_check_compatible(
-            offered,
-            requested,
-            &mut compatibility,
-            reason.as_mut_ptr(),
-            reason.len(),
-        )
+        rmw_qos_profile_check_compatible(offered, requested, &mut compatibility, reason.as_mut_ptr(), reason.len())
     };
     if code != RMW_RET_OK as i32 || compatibility != rmw_qos_compatibility_type_e::RMW_QOS_COMPATIBILITY_ERROR {
         return None;

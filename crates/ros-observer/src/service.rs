@@ -11,9 +11,8 @@ use crate::context::c_string;
 use crate::node::NodeHandle;
 use crate::{Error, Node, error::check};
 
-type Handler<S> = Box<
-    dyn FnMut(<S as WrappedServiceTypeSupport>::Request) -> <S as WrappedServiceTypeSupport>::Response + Send,
->;
+type Handler<S> =
+    Box<dyn FnMut(<S as WrappedServiceTypeSupport>::Request) -> <S as WrappedServiceTypeSupport>::Response + Send>;
 
 /// Answers requests of one service with a function that runs on the spinner's thread.
 pub struct Service<S: WrappedServiceTypeSupport> {
@@ -47,13 +46,8 @@ impl<S: WrappedServiceTypeSupport> Service<S> {
                 node: Arc::clone(node.handle()),
             };
             let options = rcl_service_get_default_options();
-            let code = rcl_service_init(
-                endpoint.rcl.get(),
-                node.handle().as_ptr(),
-                S::get_ts(),
-                name.as_ptr(),
-                &options,
-            );
+            let code =
+                rcl_service_init(endpoint.rcl.get(), node.handle().as_ptr(), S::get_ts(), name.as_ptr(), &options);
             check(code, operation)?;
             Ok(Self { endpoint, handler: Box::new(handler) })
         }

@@ -24,6 +24,8 @@ pub struct Spinner {
 pub struct Turn {
     /// A node or an endpoint came or went.
     pub graph_changed: bool,
+    /// Services whose client could not be answered, for example because it had gone.
+    pub unanswered: usize,
 }
 
 impl Spinner {
@@ -67,12 +69,14 @@ impl Spinner {
                 subscription.take_batch();
             }
         }
+        let mut unanswered = 0;
         for (index, service) in self.services.iter_mut().enumerate() {
-            if self.wait_set.service_is_ready(index) {
-                service.answer()?;
+            // A client that goes before its answer comes is its own affair.
+            if self.wait_set.service_is_ready(index) && service.answer().is_err() {
+                unanswered += 1;
             }
         }
-        Ok(Turn { graph_changed })
+        Ok(Turn { graph_changed, unanswered })
     }
 }
 
@@ -111,15 +115,7 @@ impl WaitSet {
         // Everything added is alive and stays so until the set is filled again.
         unsafe {
             if !self.resized {
-                let code = rcl_wait_set_resize(
-                    &mut self.rcl,
-                    subscriptions.len(),
-                    GUARDS,
-                    0,
-                    0,
-                    services.len(),
-                    0,
-                );
+                let code = rcl_wait_set_resize(&mut self.rcl, subscriptions.len(), GUARDS, 0, 0, services.len(), 0);
                 check(code, operation)?;
                 self.resized = true;
             }
@@ -128,8 +124,7 @@ impl WaitSet {
                 check(rcl_wait_set_add_guard_condition(&mut self.rcl, *guard, std::ptr::null_mut()), operation)?;
             }
             for subscription in subscriptions {
-                let code =
-                    rcl_wait_set_add_subscription(&mut self.rcl, subscription.as_ptr(), std::ptr::null_mut());
+                let code = rcl_wait_set_add_subscription(&mut self.rcl, subscription.as_ptr(), std::ptr::null_mut());
                 check(code, operation)?;
             }
             for service in services {

@@ -207,13 +207,8 @@ impl Shared {
             };
             let mut options = rcl_subscription_get_default_options();
             options.qos = qos.to_rmw();
-            let code = rcl_subscription_init(
-                shared.rcl.get(),
-                node.handle().as_ptr(),
-                T::get_ts(),
-                topic.as_ptr(),
-                &options,
-            );
+            let code =
+                rcl_subscription_init(shared.rcl.get(), node.handle().as_ptr(), T::get_ts(), topic.as_ptr(), &options);
             let initialised = check(code, operation);
             check(rcl_subscription_options_fini(&mut options), operation)?;
             initialised.map(|()| shared)
@@ -223,8 +218,7 @@ impl Shared {
     fn set_callback(&self, callback: rcl_event_callback_t, user_data: *const c_void) -> Result<(), Error> {
         // SAFETY: the subscription is initialised. `user_data` is null or this `Shared`, whose address is stable
         // inside its `Arc` and which outlives the callback: `Subscription::drop` clears it before letting go.
-        let code =
-            unsafe { rcl_subscription_set_on_new_message_callback(self.rcl.get(), callback, user_data) };
+        let code = unsafe { rcl_subscription_set_on_new_message_callback(self.rcl.get(), callback, user_data) };
         check(code, "set the message callback")
     }
 

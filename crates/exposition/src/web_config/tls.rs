@@ -101,6 +101,7 @@ pub(super) fn read_versions(section: &mut Section, faults: &mut Faults) -> Vec<&
     let number = |version: &SupportedProtocolVersion| u16::from(version.version);
     if number(min) > number(max) {
         faults.add(section.path_of("min_version"), "is above max_version");
+        return vec![&TLS13];
     }
     [&TLS13, &TLS12].into_iter().filter(|version| (number(min)..=number(max)).contains(&number(version))).collect()
 }
@@ -179,11 +180,12 @@ fn read_curves(section: &mut Section, faults: &mut Faults) -> Vec<&'static dyn S
     for name in names {
         match curve(&name) {
             Some(group) => curves.push(group),
-            None => faults.add(
-                section.path_of("curve_preferences"),
-                format!("'{name}' is not supported; these are: X25519, CurveP256, CurveP384"),
-            ),
+            None => {
+                let message = format!("'{name}' is not supported; these are: X25519, CurveP256, CurveP384");
+                faults.add(section.path_of("curve_preferences"), message);
+            }
         }
     }
-    curves
+    // Left without any by a fault: that fault is enough.
+    if curves.is_empty() { ring::ALL_KX_GROUPS.to_vec() } else { curves }
 }

@@ -51,10 +51,7 @@ impl Parameters {
     ///
     /// # Errors
     /// Every fault: unknown names, wrong types, values that a constraint refuses.
-    pub fn load(
-        declarations: Vec<Declaration>,
-        overrides: Vec<(String, ParameterValue)>,
-    ) -> Result<Self, Vec<String>> {
+    pub fn load(declarations: Vec<Declaration>, overrides: Vec<(String, ParameterValue)>) -> Result<Self, Vec<String>> {
         let values = declarations.iter().map(|declared| (declared.name, declared.default.clone())).collect();
         let parameters = Self { declarations: declarations.into(), values: Arc::new(Mutex::new(values)) };
         let mut faults = Vec::new();

@@ -106,7 +106,8 @@ impl Setter {
         &self,
         request: srv::SetParametersAtomically::Request,
     ) -> srv::SetParametersAtomically::Response {
-        let checked: Result<Vec<_>, _> = request.parameters.into_iter().map(|parameter| self.check(parameter)).collect();
+        let checked: Result<Vec<_>, _> =
+            request.parameters.into_iter().map(|parameter| self.check(parameter)).collect();
         srv::SetParametersAtomically::Response { result: result_of(checked.map(|checked| self.apply(checked))) }
     }
 

@@ -1,0 +1,11 @@
+//! The server over real sockets, spoken to byte by byte.
+
+mod auth;
+mod certificates;
+mod client;
+mod endpoints;
+mod exporter;
+mod lifecycle;
+mod limits;
+mod reload;
+mod tls;

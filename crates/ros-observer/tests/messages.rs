@@ -1,0 +1,183 @@
+//! Messages from a real publisher to a real subscription, over the middleware, in both ways of taking.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Once};
+use std::time::{Duration, Instant};
+
+use r2r::sensor_msgs::msg::JointState;
+use ros_observer::{Context, MessageInfo, Node, Publisher, Qos, Spinner, Subscription, TakeIn};
+
+const LONG_ENOUGH: Duration = Duration::from_secs(20);
+
+/// A domain of this process, so that tests that run beside each other do not meet.
+fn node(name: &str) -> Node {
+    let domain_id = 60 + std::process::id() as usize % 40;
+    let context = Context::new(&[], Some(domain_id)).expect("a context");
+    Node::new(&context, name, "/ros_observer_test").expect("a node")
+}
+
+fn message(joint: &str) -> JointState {
+    JointState { name: vec![joint.to_owned()], position: vec![1.0], ..JointState::default() }
+}
+
+/// Turns the spinner until the condition holds.
+fn turn_until(spinner: &mut Spinner, what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < LONG_ENOUGH, "{what}: not within {LONG_ENOUGH:?}");
+        spinner.turn(Duration::from_millis(20)).expect("a turn");
+    }
+}
+
+type Taken = (Vec<u8>, MessageInfo);
+
+fn forward(sender: Sender<Taken>) -> impl FnMut(&[u8], &MessageInfo) + Send {
+    move |message, info| drop(sender.send((message.to_vec(), *info)))
+}
+
+/// A publisher and a subscription that have found each other.
+fn pair(node: &Node, topic: &str, take_in: TakeIn) -> (Publisher<JointState>, Subscription, Spinner, Receiver<Taken>) {
+    let (sender, taken) = channel();
+    let mut spinner = Spinner::new(node).expect("a spinner");
+    let subscription =
+        Subscription::new::<JointState>(node, topic, Qos::best_effort(100), take_in, forward(sender)).expect("one");
+    spinner.add_subscription(&subscription);
+    let publisher = Publisher::new(node, topic, Qos::reliable(100)).expect("a publisher");
+    turn_until(&mut spinner, "a matched publisher", || subscription.publisher_count().expect("a count") == 1);
+    (publisher, subscription, spinner, taken)
+}
+
+#[test]
+fn messages_come_in_order_with_their_origin_in_both_ways_of_taking() {
+    for take_in in [TakeIn::Callback, TakeIn::WaitSet] {
+        let node = node("origin");
+        let (publisher, subscription, mut spinner, taken) = pair(&node, "states", take_in);
+        let mut received: Vec<Taken> = Vec::new();
+        for count in 1..=3 {
+            publisher.publish(&message("elbow")).expect("published");
+            turn_until(&mut spinner, "the message", || {
+                received.extend(taken.try_iter());
+                received.len() == count
+            });
+        }
+        let first = received[0].1;
+        for (index, (bytes, info)) in received.iter().enumerate() {
+            assert_eq!(bytes[..2], [0, 1], "little-endian CDR");
+            assert!(bytes.windows(6).any(|window| window == b"elbow\0"));
+            assert_eq!(info.publisher, first.publisher);
+            assert_eq!(info.publication_sequence, first.publication_sequence + index as u64);
+            assert!(info.received_timestamp_ns >= info.source_timestamp_ns && info.source_timestamp_ns > 0);
+        }
+        let probe = subscription.probe();
+        assert_eq!((probe.taken(), probe.pending(), probe.failed()), (3, 0, 0));
+        assert_eq!(subscription.topic(), "/ros_observer_test/states");
+    }
+}
+
+#[test]
+fn a_handler_that_panics_ends_its_subscription_and_nothing_else() {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+    let node = node("panic");
+    let mut spinner = Spinner::new(&node).expect("a spinner");
+    let panicking = Subscription::new::<JointState>(
+        &node,
+        "panic",
+        Qos::best_effort(100),
+        TakeIn::Callback,
+        |_: &[u8], _: &MessageInfo| panic!("the handler's fault"),
+    )
+    .expect("a subscription");
+    let publisher = Publisher::new(&node, "panic", Qos::reliable(100)).expect("a publisher");
+    turn_until(&mut spinner, "a match", || panicking.publisher_count().expect("a count") == 1);
+    publisher.publish(&message("a")).expect("published");
+    let probe = panicking.probe();
+    turn_until(&mut spinner, "the panic", || probe.pending() > 0 && probe.taken() == 1);
+    publisher.publish(&message("b")).expect("published");
+    turn_until(&mut spinner, "the second announcement", || probe.pending() > 1);
+    assert_eq!(probe.taken(), 1, "the handler is not called again");
+}
+
+#[test]
+fn subscriptions_come_and_go_while_messages_arrive() {
+    let node = node("storm");
+    let publisher = Arc::new(Publisher::<JointState>::new(&node, "storm", Qos::reliable(100)).expect("a publisher"));
+    let mut spinner = Spinner::new(&node).expect("a spinner");
+    let (stop, stopped) = channel::<()>();
+    let sender = Arc::clone(&publisher);
+    let storm = std::thread::spawn(move || {
+        while stopped.try_recv().is_err() {
+            sender.publish(&message("wind")).expect("published");
+            std::thread::yield_now();
+        }
+    });
+    for _ in 0..50 {
+        let (sender, taken) = channel();
+        let subscription =
+            Subscription::new::<JointState>(&node, "storm", Qos::best_effort(10), TakeIn::Callback, forward(sender))
+                .expect("a subscription");
+        turn_until(&mut spinner, "a message", || taken.try_recv().is_ok());
+        drop(subscription);
+        // After the drop nothing is called any more: the handler, and with it the sender, is gone.
+        while taken.try_recv().is_ok() {}
+        assert_eq!(taken.recv(), Err(std::sync::mpsc::RecvError));
+    }
+    drop(stop);
+    storm.join().expect("the storm ends");
+}
+
+#[test]
+fn publishers_are_listed_with_what_keeps_them_from_us() {
+    let node = node("graph");
+    let mut spinner = Spinner::new(&node).expect("a spinner");
+    let _publisher = Publisher::<JointState>::new(&node, "graph", Qos::best_effort(1)).expect("a publisher");
+    let topic = node.resolve_topic("graph").expect("a name");
+    let mut found = Vec::new();
+    turn_until(&mut spinner, "the publisher in the graph", || {
+        found = node.publishers(&topic).expect("a list");
+        !found.is_empty()
+    });
+    assert_eq!(found[0].node, "/ros_observer_test/graph");
+    assert_eq!(found[0].topic_type, "sensor_msgs/msg/JointState");
+    assert_eq!(found[0].incompatibility(Qos::best_effort(1)), None);
+    let reason = found[0].incompatibility(Qos::reliable(1)).expect("a reason");
+    assert!(reason.to_lowercase().contains("reliable"), "{reason}");
+}
+
+#[test]
+fn another_thread_ends_a_wait() {
+    let node = node("waker");
+    let mut spinner = Spinner::new(&node).expect("a spinner");
+    let waker = spinner.waker();
+    let begun = Instant::now();
+    let thread = std::thread::spawn(move || waker.trigger().expect("triggered"));
+    // Changes of the graph end waits too; only the waker ends one of these for good.
+    thread.join().expect("joined");
+    spinner.turn(LONG_ENOUGH).expect("a turn");
+    assert!(begun.elapsed() < LONG_ENOUGH);
+}
+
+#[test]
+fn what_ros_does_not_understand_is_told() {
+    let arguments = ["node", "--ros-args", "--no-such-argument"].map(str::to_owned);
+    let error = Context::new(&arguments, None).err().expect("refused");
+    assert!(error.to_string().contains("--no-such-argument"), "{error}");
+    let node = node("names");
+    assert!(node.resolve_topic("not a topic").is_err());
+}
+
+#[test]
+fn parameter_overrides_and_the_log_level_are_read_from_the_arguments() {
+    let line = "node --ros-args -p a:=1 -p b:=[x,y] -r __node:=renamed -r __ns:=/team --log-level debug";
+    let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    let context = Context::new(&arguments, Some(60 + std::process::id() as usize % 40)).expect("a context");
+    let node = Node::new(&context, "original", "/").expect("a node");
+    assert_eq!(node.fully_qualified_name(), "/team/renamed");
+    let overrides = context.parameter_overrides("/team/renamed").expect("overrides");
+    let expected = [
+        ("a".to_owned(), r2r::ParameterValue::Integer(1)),
+        ("b".to_owned(), r2r::ParameterValue::StringArray(vec!["x".into(), "y".into()])),
+    ];
+    assert_eq!(overrides, expected);
+    assert_eq!(context.log_level(), Some(ros_observer::LogLevel::Debug));
+}
