@@ -24,7 +24,8 @@ use crate::fault::Fault;
 /// The most bytes that a length may announce; a count that needs more is a lie, whatever else is true of the message.
 const MESSAGE_BYTES_MAX: usize = i32::MAX as usize;
 
-/// The most bytes that may follow the last field: some senders pad the payload to a multiple of 4 or 8.
+/// The most bytes that may follow the last field: rmw's own serializer reserves room for alignment that empty arrays do
+/// not use, up to 12 bytes, and some senders pad the payload to a multiple of 4 or 8.
 const TRAILING_BYTES_MAX: usize = 15;
 
 /// When a message was made, by its `header.stamp` (`builtin_interfaces/msg/Time`).

@@ -45,12 +45,12 @@ impl Context {
         let pointers: Vec<_> = arguments.iter().map(|argument| argument.as_ptr()).collect();
         // rcl wants no list where there are no arguments.
         let argv = if pointers.is_empty() { ptr::null() } else { pointers.as_ptr() };
-        let mut options = InitOptions::new(domain_id)?;
+        let options = InitOptions::new(domain_id)?;
         // SAFETY: a zero-initialised context is what rcl_init asks for.
         let context = Self { rcl: Box::new(UnsafeCell::new(unsafe { rcl_get_zero_initialized_context() })) };
         // SAFETY: `pointers` holds `arguments.len()` NUL-terminated strings that outlive the call, `options` is
         // initialised, and the context is zero-initialised and exclusively ours.
-        let code = unsafe { rcl_init(pointers.len() as i32, argv, &mut options.0, context.as_ptr()) };
+        let code = unsafe { rcl_init(pointers.len() as i32, argv, &options.0, context.as_ptr()) };
         check(code, "start ROS")?;
         context.refuse_unknown_arguments(&arguments)?;
         Ok(Arc::new(context))

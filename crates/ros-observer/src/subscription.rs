@@ -146,10 +146,8 @@ impl Subscription {
         let mut count = 0;
         let _guard = self.shared.node.changing();
         // SAFETY: the subscription is initialised; matching is counted under the middleware's own lock.
-        check(
-            unsafe { rcl_subscription_get_publisher_count(self.shared.rcl.get(), &mut count) },
-            "count the publishers",
-        )?;
+        let code = unsafe { rcl_subscription_get_publisher_count(self.shared.rcl.get(), &mut count) };
+        check(code, "count the publishers")?;
         Ok(count)
     }
 
