@@ -63,6 +63,7 @@ pub(crate) struct TopicMetrics {
 }
 
 impl Families {
+    #[allow(clippy::too_many_lines, reason = "a list of families, each told in full")]
     pub(crate) fn register(registry: &Registry) -> Result<Self> {
         let counter = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec> {
             let family = IntCounterVec::new(Opts::new(name, help), labels)?;
