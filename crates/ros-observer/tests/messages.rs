@@ -1,6 +1,6 @@
 //! Messages from a real publisher to a real subscription, over the middleware, in both ways of taking.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
@@ -31,13 +31,13 @@ fn turn_until(spinner: &mut Spinner, what: &str, mut condition: impl FnMut() -> 
 
 type Taken = (Vec<u8>, MessageInfo);
 
-fn forward(sender: Sender<Taken>) -> impl FnMut(&[u8], &MessageInfo) + Send {
-    move |message, info| drop(sender.send((message.to_vec(), *info)))
+fn forward(sender: SyncSender<Taken>) -> impl FnMut(&[u8], &MessageInfo) + Send {
+    move |message, info| drop(sender.try_send((message.to_vec(), *info)))
 }
 
 /// A publisher and a subscription that have found each other.
 fn pair(node: &Node, topic: &str, take_in: TakeIn) -> (Publisher<JointState>, Subscription, Spinner, Receiver<Taken>) {
-    let (sender, taken) = channel();
+    let (sender, taken) = sync_channel(4096);
     let mut spinner = Spinner::new(node).expect("a spinner");
     let subscription =
         Subscription::new::<JointState>(node, topic, Qos::best_effort(100), take_in, forward(sender)).expect("one");
@@ -103,7 +103,7 @@ fn subscriptions_come_and_go_while_messages_arrive() {
     let node = node("storm");
     let publisher = Arc::new(Publisher::<JointState>::new(&node, "storm", Qos::reliable(100)).expect("a publisher"));
     let mut spinner = Spinner::new(&node).expect("a spinner");
-    let (stop, stopped) = channel::<()>();
+    let (stop, stopped) = sync_channel::<()>(1);
     let sender = Arc::clone(&publisher);
     let storm = std::thread::spawn(move || {
         while stopped.try_recv().is_err() {
@@ -112,7 +112,7 @@ fn subscriptions_come_and_go_while_messages_arrive() {
         }
     });
     for _ in 0..50 {
-        let (sender, taken) = channel();
+        let (sender, taken) = sync_channel(4096);
         let subscription =
             Subscription::new::<JointState>(&node, "storm", Qos::best_effort(10), TakeIn::Callback, forward(sender))
                 .expect("a subscription");
