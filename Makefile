@@ -16,7 +16,7 @@ build: setup ## release binaries in target/release
 test: setup ## every test
 	@scripts/install-test-tools.sh
 	scripts/without-ros.sh cargo test
-	$(RUN) cargo test --workspace
+	ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST $(RUN) cargo test --workspace
 	$(RUN) cargo build --workspace --release
 	$(RUN) scripts/end-to-end.sh
 

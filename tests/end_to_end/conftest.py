@@ -27,7 +27,7 @@ FOREIGN_SETTINGS = ("ROS_DISCOVERY_SERVER", "ROS_LOCALHOST_ONLY", "ROS_STATIC_PE
 
 def pytest_sessionstart() -> None:
     if not PROGRAM.is_file():
-        pytest.exit(f"{PROGRAM} is missing: run 'make build', or set DIGITAL_TWIN_BIN_DIR", returncode=4)
+        pytest.exit(f"{PROGRAM} is missing: run 'make build'", returncode=4)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ from waiting import TIMEOUT_S, wait_until
 from web import Address, Response, request
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PROGRAM = Path(os.environ.get("DIGITAL_TWIN_BIN_DIR", REPOSITORY / "target" / "release")) / "ros_metrics_exporter"
+PROGRAM = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "release" / "ros_metrics_exporter"
 
 NODE_NAME = "ros_metrics_exporter"
 TOPIC = "/joint_states"

@@ -1,7 +1,7 @@
 //! Messages from a real publisher to a real subscription, over the middleware, in both ways of taking.
 
-use std::sync::Once;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use r2r::sensor_msgs::msg::JointState;
@@ -99,6 +99,34 @@ fn a_handler_that_panics_ends_its_subscription_and_nothing_else() {
 }
 
 #[test]
+fn subscriptions_come_and_go_while_messages_arrive() {
+    let node = node("storm");
+    let publisher = Arc::new(Publisher::<JointState>::new(&node, "storm", Qos::reliable(100)).expect("a publisher"));
+    let mut spinner = Spinner::new(&node).expect("a spinner");
+    let (stop, stopped) = sync_channel::<()>(1);
+    let sender = Arc::clone(&publisher);
+    let storm = std::thread::spawn(move || {
+        while stopped.try_recv() == Err(TryRecvError::Empty) {
+            sender.publish(&message("wind")).expect("published");
+            std::thread::yield_now();
+        }
+    });
+    for _ in 0..50 {
+        let (sender, taken) = sync_channel(4096);
+        let subscription =
+            Subscription::new::<JointState>(&node, "storm", Qos::best_effort(10), TakeIn::Callback, forward(sender))
+                .expect("a subscription");
+        turn_until(&mut spinner, "a message", || taken.try_recv().is_ok());
+        drop(subscription);
+        // After the drop nothing is called any more: the handler, and with it the sender, is gone.
+        while taken.try_recv().is_ok() {}
+        assert_eq!(taken.recv(), Err(std::sync::mpsc::RecvError));
+    }
+    drop(stop);
+    storm.join().expect("the storm ends");
+}
+
+#[test]
 fn publishers_are_listed_with_what_keeps_them_from_us() {
     let node = node("graph");
     let mut spinner = Spinner::new(&node).expect("a spinner");
@@ -136,4 +164,20 @@ fn what_ros_does_not_understand_is_told() {
     assert!(error.to_string().contains("--no-such-argument"), "{error}");
     let node = node("names");
     assert!(node.resolve_topic("not a topic").is_err());
+}
+
+#[test]
+fn parameter_overrides_and_the_log_level_are_read_from_the_arguments() {
+    let line = "node --ros-args -p a:=1 -p b:=[left,right] -r __node:=renamed -r __ns:=/team --log-level debug";
+    let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    let context = Context::new(&arguments, Some(60 + std::process::id() as usize % 40)).expect("a context");
+    let node = Node::new(&context, "original", "/").expect("a node");
+    assert_eq!(node.fully_qualified_name(), "/team/renamed");
+    let overrides = context.parameter_overrides("/team/renamed").expect("overrides");
+    let expected = [
+        ("a".to_owned(), r2r::ParameterValue::Integer(1)),
+        ("b".to_owned(), r2r::ParameterValue::StringArray(vec!["left".into(), "right".into()])),
+    ];
+    assert_eq!(overrides, expected);
+    assert_eq!(context.log_level(), Some(ros_observer::LogLevel::Debug));
 }
