@@ -20,6 +20,7 @@ import psutil
 from scrape_client import ScrapeClient, sample_sum
 
 BENCHES = Path(__file__).resolve().parent
+FAST_DDS_DEFAULTS = BENCHES / "fast_dds_defaults.xml"
 END_SECONDS = 5
 READY_SECONDS = 20
 FIRST_MESSAGE_SECONDS = 20
@@ -96,11 +97,12 @@ class Process:
 
     name = ""
 
-    def __init__(self, bench, domain_id, command):
+    def __init__(self, bench, domain_id, command, **environment):
         environment = {
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             **os.environ,
             "ROS_DOMAIN_ID": str(domain_id),
+            **environment,
         }
         with open(bench.log_path, "ab") as log:
             log.write(f"--- {' '.join(command)}\n".encode())
@@ -170,7 +172,8 @@ class Load(Process):
         for name, value in options.items():
             flag = "--" + name.replace("_", "-")
             command += [flag] if value is True else [flag, str(value)]
-        super().__init__(bench, domain_id, command)
+        # Found like any publisher, not like our nodes, which bring a profile of their own.
+        super().__init__(bench, domain_id, command, FASTRTPS_DEFAULT_PROFILES_FILE=str(FAST_DDS_DEFAULTS))
 
     def sent(self):
         """Waits for its end and returns its summary."""

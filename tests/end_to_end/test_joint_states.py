@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
+from builtin_interfaces.msg import Time
 
 from exporter import TOPIC, Exporter, StartExporter
 from robot import Robot, Talker, repeatedly, time_of
@@ -311,17 +312,19 @@ def test_only_the_topics_that_were_asked_for_are_there(start_exporter: StartExpo
 
 
 def test_stamps_sort_messages(exporter: Exporter, talker: Talker) -> None:
-    """A stamp of the past makes an age; none at all and one of the future make a count each."""
+    """A stamp of the past makes an age; one of the future and those that tell no time are counted."""
     past_ns = time.time_ns() - 10 * 10**9
     talker.publish(["elbow"], stamp=time_of(past_ns))
     talker.publish(["elbow"], stamp=time_of(0))
     talker.publish(["elbow"], stamp=time_of(time.time_ns() + 3600 * 10**9))
+    talker.publish(["elbow"], stamp=Time(sec=-1, nanosec=0))
+    talker.publish(["elbow"], stamp=Time(sec=1, nanosec=10**9))
 
-    scrape = exporter.wait_for_messages(3)
+    scrape = exporter.wait_for_messages(5)
 
     assert scrape.value("ros_message_age_seconds_count", topic_name=TOPIC) == 1
     assert 10 <= scrape.value("ros_message_age_seconds_sum", topic_name=TOPIC) < (time.time_ns() - past_ns) / 10**9
-    assert scrape.value("ros_message_unstamped_total", topic_name=TOPIC) == 1
+    assert scrape.value("ros_message_unstamped_total", topic_name=TOPIC) == 3
     assert scrape.value("ros_message_from_future_total", topic_name=TOPIC) == 1
 
 

@@ -10,6 +10,7 @@ from std_msgs.msg import String
 
 from exporter import NODE_NAME, TOPIC, Exporter, StartExporter
 from robot import Robot, qos, repeatedly
+from waiting import wait_until
 
 PUBLISHER_QOS = list(product(["reliable", "best_effort"], ["volatile", "transient_local"]))
 
@@ -138,6 +139,26 @@ def test_a_mismatch_is_over_when_its_publisher_has_left(exporter: Exporter, robo
     robot.silence(strings)
 
     exporter.wait_for_status("no_publisher")
+
+
+def test_the_log_tells_of_each_mismatched_publisher_once_by_name(
+    start_exporter: StartExporter, start_robot: Callable[[], Robot]
+) -> None:
+    exporter = start_exporter(parameters={"qos": "reliable"})
+
+    def warnings() -> list[str]:
+        return [line for line in exporter.stderr.splitlines() if "WARN" in line and TOPIC in line]
+
+    for told in (1, 2):
+        start_robot().talker(TOPIC, qos("best_effort", "volatile"))
+        wait_until(lambda: len(warnings()) >= told, f"{told} warnings", details=lambda: exporter.stderr)
+    # The graph has changed for another reason, and has been looked at since: no warning comes again.
+    exporter.wait_until_matched(start_robot().talker(TOPIC))
+
+    assert len(warnings()) == 2, exporter.stderr
+    for line in warnings():
+        assert "unknown" not in line.lower() and "ERROR" not in line, line
+        assert "reliab" in line.lower() or "best effort" in line.lower(), line
 
 
 def test_an_incompatible_publisher_replaced_by_a_compatible_one(start_exporter: StartExporter, robot: Robot) -> None:

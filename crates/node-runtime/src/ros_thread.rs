@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use ros_observer::{GuardCondition, Spinner, Turn};
+use ros_observer::{Error, GuardCondition, Spinner, Turn};
+use tokio::sync::oneshot;
 
 use crate::MonotonicClock;
 
@@ -22,6 +23,7 @@ pub struct RosThread {
     wake: GuardCondition,
     thread: Option<JoinHandle<()>>,
     heartbeat: Heartbeat,
+    end: oneshot::Receiver<Error>,
 }
 
 /// When the thread last turned. Cheap to clone.
@@ -42,6 +44,7 @@ impl RosThread {
         let wake = spinner.waker();
         let heartbeat = Heartbeat { clock, last_turn_ns: Arc::new(AtomicU64::new(clock.now_ns())) };
         let (stop, beat) = (Arc::clone(&stopping), heartbeat.clone());
+        let (ended, end) = oneshot::channel();
         let thread = Builder::new().name("ros".into()).spawn(move || {
             while !stop.load(Ordering::Acquire) {
                 match spinner.turn(TURN_MAX) {
@@ -51,12 +54,24 @@ impl RosThread {
                         }
                         after_turn(turn);
                     }
-                    Err(error) => return tracing::error!(%error, "the ROS thread has ended"),
+                    // Nobody waits for it any more: then the process is ending.
+                    Err(error) => return drop(ended.send(error)),
                 }
                 beat.last_turn_ns.store(clock.now_ns(), Ordering::Relaxed);
             }
         })?;
-        Ok(Self { stopping, wake, thread: Some(thread), heartbeat })
+        Ok(Self { stopping, wake, thread: Some(thread), heartbeat, end })
+    }
+
+    /// Waits until the thread ends unasked, and says why.
+    ///
+    /// # Panics
+    /// When it is asked again after it has answered.
+    pub async fn failure(&mut self) -> anyhow::Error {
+        match (&mut self.end).await {
+            Ok(error) => anyhow::Error::new(error).context("the ROS thread has ended"),
+            Err(_) => anyhow::anyhow!("the ROS thread has panicked"),
+        }
     }
 
     /// Tells others whether the thread still turns.

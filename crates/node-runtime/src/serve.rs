@@ -12,7 +12,7 @@ use ros_observer::TakeIn;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::WebFlags;
-use crate::{Failure, Startup};
+use crate::{Failure, RosThread, Startup};
 
 /// The web server's own metrics have the same names in every node, so that one dashboard shows all.
 const NAMESPACE: &str = "digital_twin";
@@ -27,11 +27,18 @@ pub struct Page {
     pub tables: Arc<dyn Fn() -> Vec<Table> + Send + Sync>,
 }
 
-/// Serves `page` on the calling thread until SIGTERM or SIGINT, then lets running requests end.
+/// Serves `page` on the calling thread until SIGTERM, SIGINT or the end of the ROS thread, then lets running requests
+/// end.
 ///
 /// # Errors
-/// When an address cannot be listened on.
-pub fn serve(startup: Startup, registry: &Registry, take_in: TakeIn, page: Page) -> Result<(), Failure> {
+/// When an address cannot be listened on, or the ROS thread has ended unasked.
+pub fn serve(
+    startup: Startup,
+    registry: &Registry,
+    take_in: TakeIn,
+    page: Page,
+    ros_thread: &mut RosThread,
+) -> Result<(), Failure> {
     let info = startup.info;
     register_process(registry, take_in)?;
     let landing = Landing { tables: page.tables, ..Landing::new(info.name, env!("CARGO_PKG_VERSION"), info.about) };
@@ -39,12 +46,21 @@ pub fn serve(startup: Startup, registry: &Registry, take_in: TakeIn, page: Page)
     let server = Server::new(exporter, startup.web.options, registry)?;
     let listeners = bind(&startup.web.addresses)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut failure = None;
     runtime.block_on(async {
-        let stop = asked_to_stop()?;
+        let asked = asked_to_stop()?;
+        let stop = async {
+            tokio::select! {
+                () = asked => {}
+                error = ros_thread.failure() => failure = Some(error),
+            }
+        };
         server.serve(listeners, stop).await
     })?;
-    tracing::info!("stopped");
-    Ok(())
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok(tracing::info!("stopped")),
+    }
 }
 
 struct Readiness(Box<dyn Fn() -> Result<(), String> + Send + Sync>);

@@ -64,12 +64,10 @@ impl Intake {
     }
 
     fn count_stamp(&self, stamp: Stamp, info: &MessageInfo) {
-        if stamp.is_zero() {
-            return self.metrics.unstamped.inc();
-        }
+        let Some(stamp_ns) = stamp.nanoseconds() else { return self.metrics.unstamped.inc() };
         // Before the first /clock there is no ROS time to compare with.
         let Some(now_ns) = self.ros_clock.at_reception_ns(info.received_timestamp_ns) else { return };
-        match now_ns.saturating_sub(stamp.nanoseconds()) {
+        match now_ns.saturating_sub(stamp_ns) {
             age_ns @ 0.. => self.metrics.age.observe(age_ns as f64 / 1e9),
             _ => self.metrics.stamp_from_future.inc(),
         }
@@ -98,5 +96,79 @@ impl Intake {
 fn add(counter: &IntCounter, count: u64) {
     if count > 0 {
         counter.inc_by(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use allocation_counter::measure;
+    use joint_state::Recorder;
+    use prometheus::Registry;
+    use r2r::WrappedTypesupport;
+    use r2r::builtin_interfaces::msg::Time;
+    use r2r::sensor_msgs::msg::JointState;
+    use r2r::std_msgs::msg::Header;
+
+    use super::*;
+    use crate::metrics::Families;
+
+    fn intake() -> Intake {
+        let families = Families::register(&Registry::new()).expect("names that do not clash");
+        Intake {
+            recorder: Recorder::new(10_000, u64::MAX),
+            metrics: families.of_topic("/joint_states"),
+            clock: MonotonicClock::new(),
+            ros_clock: RosClock::system(),
+            sequences: SequenceTracker::with_capacity(std::num::NonZeroUsize::new(64).expect("above zero")),
+            intervals: IntervalTracker::default(),
+            last_recorded_ns: Arc::default(),
+        }
+    }
+
+    fn message(joints: usize, position: f64) -> Vec<u8> {
+        let stamp = Time { sec: 1, nanosec: 0 };
+        JointState {
+            header: Header { stamp, ..Header::default() },
+            name: (0..joints).map(|joint| format!("joint_{joint}")).collect(),
+            position: vec![position; joints],
+            velocity: vec![0.5; joints],
+            effort: vec![0.5; joints],
+        }
+        .to_serialized_bytes()
+        .expect("a serialized message")
+    }
+
+    fn info(publication_sequence: u64) -> MessageInfo {
+        MessageInfo {
+            publisher: [1; 16],
+            publication_sequence,
+            source_timestamp_ns: 2_000_000_000,
+            received_timestamp_ns: 2_000_000_500,
+        }
+    }
+
+    #[test]
+    fn what_has_been_seen_before_allocates_nothing() {
+        for joints in [0, 7, 50, 500] {
+            let mut intake = intake();
+            // Good, with NaN, and cut off in the middle; with a gap in the sequence before each.
+            let (good, nan) = (message(joints, 1.0), message(joints, f64::NAN));
+            let messages = [&good[..], &nan, &good[..good.len() / 2]];
+            let mut sequence = 0;
+            let mut take_all = || {
+                for message in messages {
+                    sequence += 2;
+                    intake.take(message, &info(sequence));
+                }
+            };
+            let first = measure(&mut take_all);
+            assert_ne!(first.count_total, 0, "the counter counts");
+            let allocated = measure(|| (0..10).for_each(|_| take_all()));
+            assert_eq!(allocated.count_total, 0, "{joints} joints");
+            let metrics = &intake.metrics;
+            let rejected: u64 = metrics.rejected.iter().map(|counter| counter.get()).sum();
+            assert_eq!((metrics.messages.get(), rejected, metrics.lost.get()), (22, 11, 32), "{joints} joints");
+            assert_eq!(metrics.age.get_sample_count(), 22);
+        }
     }
 }

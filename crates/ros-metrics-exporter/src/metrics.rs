@@ -97,7 +97,7 @@ impl Families {
             )?,
             unstamped: counter(
                 "ros_message_unstamped_total",
-                "Messages with a zero stamp, of no known age.",
+                "Messages with no valid stamp (zero, negative, or with 10^9 nanoseconds or more), of no known age.",
                 &[TOPIC],
             )?,
             stamp_from_future: counter(

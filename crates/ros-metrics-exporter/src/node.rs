@@ -35,10 +35,10 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     startup.parameters.offer(&startup.node, &mut spinner, move |name, value| settings.set(name, value))?;
 
     let mut first = true;
-    let thread = RosThread::spawn(spinner, clock, move |turn| {
+    let mut thread = RosThread::spawn(spinner, clock, move |turn| {
         let now = Instant::now();
         for topic in &mut topics {
-            if let Err(error) = topic.look(turn.graph_changed || first) {
+            if let Err(error) = topic.look(turn.graph_changed || first, now) {
                 tracing::warn!(%error, "the publishers of a topic are not known");
             }
             topic.tell_faults(now);
@@ -50,7 +50,7 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
         readiness: readiness(&exporter, thread.heartbeat()),
         tables: tables(&exporter),
     };
-    serve(startup, &registry, take_in, page)
+    serve(startup, &registry, take_in, page, &mut thread)
 }
 
 fn take_in(startup: &Startup) -> TakeIn {

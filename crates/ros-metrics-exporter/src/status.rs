@@ -1,5 +1,7 @@
 //! Why a topic has data, or has none.
 
+use ros_observer::Gid;
+
 /// The state of a topic: exactly one holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TopicStatus {
@@ -28,13 +30,22 @@ impl TopicStatus {
     }
 }
 
-/// Why a publisher of the topic does not reach us.
+/// A publisher of the topic that does not reach us.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Mismatch {
-    /// It publishes another type: node and type.
-    Type { node: String, topic_type: String },
-    /// Its QoS does not offer what we ask for: node and the middleware's words.
-    Qos { node: String, reason: String },
+pub(crate) struct Mismatch {
+    pub(crate) publisher: Gid,
+    /// `None` where it is not a ROS node, or discovery has not come to it yet.
+    pub(crate) node: Option<String>,
+    pub(crate) cause: Cause,
+}
+
+/// Why a publisher does not reach us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It publishes this other type.
+    Type(String),
+    /// Its QoS does not offer what we ask for, in the middleware's words.
+    Qos(String),
 }
 
 /// What is known of a topic's publishers.
@@ -49,10 +60,10 @@ pub(crate) struct Publishers {
 /// Judges a topic by its publishers and the nanoseconds since its last message, if there was one.
 pub(crate) fn judge(publishers: &Publishers, last_message_age_ns: Option<u64>, stale_after_ns: u64) -> TopicStatus {
     if publishers.matched == 0 {
-        return match publishers.mismatches.first() {
+        return match publishers.mismatches.first().map(|mismatch| &mismatch.cause) {
             None => TopicStatus::NoPublisher,
-            Some(Mismatch::Type { .. }) => TopicStatus::TypeMismatch,
-            Some(Mismatch::Qos { .. }) => TopicStatus::QosIncompatible,
+            Some(Cause::Type(_)) => TopicStatus::TypeMismatch,
+            Some(Cause::Qos(_)) => TopicStatus::QosIncompatible,
         };
     }
     match last_message_age_ns {
@@ -68,8 +79,9 @@ mod tests {
 
     #[test]
     fn a_publisher_that_matches_outweighs_those_that_do_not() {
-        let wrong_type = Mismatch::Type { node: "/a".into(), topic_type: "std_msgs/msg/String".into() };
-        let wrong_qos = Mismatch::Qos { node: "/b".into(), reason: "reliability".into() };
+        let mismatch = |cause| Mismatch { publisher: Gid::default(), node: Some("/a".into()), cause };
+        let wrong_type = mismatch(Cause::Type("std_msgs/msg/String".into()));
+        let wrong_qos = mismatch(Cause::Qos("reliability".into()));
         let publishers = |matched, mismatches: &[&Mismatch]| Publishers {
             matched,
             mismatches: mismatches.iter().copied().cloned().collect(),

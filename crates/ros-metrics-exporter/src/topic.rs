@@ -1,5 +1,6 @@
 //! One watched topic: its subscription, what is known of its publishers, and what has gone wrong with it.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,12 +9,12 @@ use std::time::{Duration, Instant};
 use joint_state::{Board, Fault, Recorder};
 use node_runtime::{MonotonicClock, RosClock};
 use r2r::sensor_msgs::msg::JointState;
-use ros_observer::{Endpoint, Error, Node, Qos, Subscription, SubscriptionProbe, TakeIn};
+use ros_observer::{Endpoint, Error, Gid, Node, Qos, Subscription, SubscriptionProbe, TakeIn};
 use stream_statistics::{IntervalTracker, SequenceTracker};
 
 use crate::intake::{Intake, NEVER};
 use crate::metrics::{Families, TopicMetrics};
-use crate::status::{Mismatch, Publishers, TopicStatus, judge};
+use crate::status::{Cause, Mismatch, Publishers, TopicStatus, judge};
 
 /// How long the log keeps quiet about a reason to reject that it has named.
 const TELL_AGAIN_AFTER: Duration = Duration::from_secs(60);
@@ -23,6 +24,9 @@ const TRACKED_PUBLISHERS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 /// A handler that has taken nothing for this long, though there is something to take, hangs.
 const STUCK_AFTER_NS: u64 = 5_000_000_000;
+
+/// How long a warning of a publisher waits for its node's name, which discovery tells after the publisher itself.
+const NAME_WITHIN: Duration = Duration::from_secs(1);
 
 const TYPE: &str = "sensor_msgs/msg/JointState";
 
@@ -44,6 +48,8 @@ pub(crate) struct Topic {
     subscription: Subscription,
     view: Arc<TopicView>,
     told: [Told; Fault::ALL.len()],
+    /// Publishers that do not reach us: when each was first seen, and whether the log has told of it.
+    mismatched: HashMap<Gid, (Instant, bool)>,
 }
 
 /// What the log has said of rejections for one reason.
@@ -102,7 +108,7 @@ impl Topic {
             publishers: Mutex::default(),
             progress: Mutex::default(),
         });
-        Ok(Self { node: with.node.clone(), subscription, view, told: Default::default() })
+        Ok(Self { node: with.node.clone(), subscription, view, told: Default::default(), mismatched: HashMap::new() })
     }
 
     pub(crate) fn subscription(&self) -> &Subscription {
@@ -114,34 +120,42 @@ impl Topic {
     }
 
     /// Looks at the publishers again: at their number always, at each of them when the graph or their number changed.
-    pub(crate) fn look(&mut self, graph_changed: bool) -> Result<(), Error> {
+    pub(crate) fn look(&mut self, graph_changed: bool, now: Instant) -> Result<(), Error> {
         let matched = self.subscription.publisher_count()?;
-        if !graph_changed && matched == self.view.publishers().matched {
+        let all_told = self.mismatched.values().all(|(_, told)| *told);
+        if !graph_changed && all_told && matched == self.view.publishers().matched {
             return Ok(());
         }
         let endpoints = self.node.publishers(&self.view.name)?;
-        let mismatches = endpoints.iter().filter_map(|endpoint| self.mismatch(endpoint)).collect();
-        self.note(Publishers { matched, mismatches });
+        let mismatches: Vec<_> = endpoints.into_iter().filter_map(|endpoint| self.mismatch(endpoint)).collect();
+        self.tell_mismatches(&mismatches, now);
+        let mut known = self.view.publishers.lock().unwrap_or_else(PoisonError::into_inner);
+        if matched != known.matched {
+            tracing::info!(topic = self.view.name, publishers = matched, "publishers changed");
+        }
+        *known = Publishers { matched, mismatches };
         Ok(())
     }
 
-    fn mismatch(&self, endpoint: &Endpoint) -> Option<Mismatch> {
-        let node = endpoint.node.clone();
-        if endpoint.topic_type != TYPE {
-            return Some(Mismatch::Type { node, topic_type: endpoint.topic_type.clone() });
-        }
-        endpoint.incompatibility(self.subscription.requested_qos()).map(|reason| Mismatch::Qos { node, reason })
+    fn mismatch(&self, endpoint: Endpoint) -> Option<Mismatch> {
+        let cause = if endpoint.topic_type == TYPE {
+            Cause::Qos(endpoint.incompatibility(self.subscription.requested_qos())?)
+        } else {
+            Cause::Type(endpoint.topic_type)
+        };
+        Some(Mismatch { publisher: endpoint.gid, node: endpoint.node, cause })
     }
 
-    fn note(&self, publishers: Publishers) {
-        let mut known = self.view.publishers.lock().unwrap_or_else(PoisonError::into_inner);
-        for mismatch in publishers.mismatches.iter().filter(|mismatch| !known.mismatches.contains(mismatch)) {
-            warn_of(&self.view.name, mismatch);
+    /// Warns of each publisher once, with its node's name if that comes in time.
+    fn tell_mismatches(&mut self, mismatches: &[Mismatch], now: Instant) {
+        self.mismatched.retain(|publisher, _| mismatches.iter().any(|mismatch| mismatch.publisher == *publisher));
+        for mismatch in mismatches {
+            let (since, told) = self.mismatched.entry(mismatch.publisher).or_insert((now, false));
+            if !*told && (mismatch.node.is_some() || now.saturating_duration_since(*since) >= NAME_WITHIN) {
+                warn_of(&self.view.name, mismatch);
+                *told = true;
+            }
         }
-        if publishers.matched != known.matched {
-            tracing::info!(topic = self.view.name, publishers = publishers.matched, "publishers changed");
-        }
-        *known = publishers;
     }
 
     /// Says what was rejected since the last time, at most once a minute per reason. The hot path only counts.
@@ -159,13 +173,14 @@ impl Topic {
 }
 
 fn warn_of(topic: &str, mismatch: &Mismatch) {
-    match mismatch {
-        Mismatch::Type { node, topic_type } => tracing::warn!(
+    let node = mismatch.node.as_deref().unwrap_or("unknown");
+    match &mismatch.cause {
+        Cause::Type(topic_type) => tracing::warn!(
             topic,
             node,
             "publishes {topic_type}, which is not {TYPE}: give that topic another name, or the exporter another topic"
         ),
-        Mismatch::Qos { node, reason } => tracing::warn!(
+        Cause::Qos(reason) => tracing::warn!(
             topic,
             node,
             "its QoS does not serve ours: {reason}: run the exporter with qos:=auto, or change the publisher"

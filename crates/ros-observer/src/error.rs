@@ -40,8 +40,32 @@ fn take_message() -> String {
         rcutils_reset_error();
         text
     };
-    match text.rfind(", at ") {
-        Some(place) => text[..place].to_owned(),
-        None => text,
+    without_places(&text).to_owned()
+}
+
+/// rcl appends `, at FILE:LINE` once per function that the error came through.
+fn without_places(text: &str) -> &str {
+    match text.rsplit_once(", at ") {
+        Some((message, place)) if place.rsplit_once(':').is_some_and(|(_, line)| line.parse::<u32>().is_ok()) => {
+            without_places(message)
+        }
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_places;
+
+    #[test]
+    fn the_places_are_taken_off_and_nothing_else() {
+        for (text, expected) in [
+            ("no such topic", "no such topic"),
+            ("no such topic, at /src/a.c:12", "no such topic"),
+            ("no such topic, at ./a.c:12, at /src/b.c:7", "no such topic"),
+            ("the name, at most 255 bytes", "the name, at most 255 bytes"),
+        ] {
+            assert_eq!(without_places(text), expected);
+        }
     }
 }

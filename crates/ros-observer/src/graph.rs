@@ -6,13 +6,15 @@ use r2r_rcl::*;
 
 use crate::context::c_string;
 use crate::qos::{Qos, incompatibility};
-use crate::{Error, Node, error::check};
+use crate::{Error, Gid, Node, error::check};
 
 /// One publisher of a topic, as discovery reports it.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// `/namespace/name` of the node; empty parts where the peer is not a ROS node.
-    pub node: String,
+    /// The publisher's identity, as in [`crate::MessageInfo`].
+    pub gid: Gid,
+    /// `/namespace/name` of the node; `None` where the peer is not a ROS node, or discovery has not come to it yet.
+    pub node: Option<String>,
     /// The message type, for example `sensor_msgs/msg/JointState`.
     pub topic_type: String,
     qos: rmw_qos_profile_t,
@@ -58,10 +60,16 @@ unsafe fn endpoint(info: &rmw_topic_endpoint_info_t) -> Endpoint {
     let text = |pointer: *const c_char| unsafe {
         if pointer.is_null() { String::new() } else { CStr::from_ptr(pointer).to_string_lossy().into_owned() }
     };
-    let namespace = text(info.node_namespace);
     Endpoint {
-        node: format!("{}/{}", namespace.trim_end_matches('/'), text(info.node_name)),
+        gid: info.endpoint_gid,
+        node: node_of(&text(info.node_namespace), &text(info.node_name)),
         topic_type: text(info.topic_type),
         qos: info.qos_profile,
     }
+}
+
+fn node_of(namespace: &str, name: &str) -> Option<String> {
+    // What rmw_dds_common puts in the place of a name that it does not know.
+    const UNKNOWN: &str = "_NODE_NAME_UNKNOWN_";
+    (!name.is_empty() && name != UNKNOWN).then(|| format!("{}/{name}", namespace.trim_end_matches('/')))
 }

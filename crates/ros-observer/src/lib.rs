@@ -10,6 +10,7 @@
 
 mod context;
 mod error;
+mod fast_dds;
 mod graph;
 mod guard;
 mod node;

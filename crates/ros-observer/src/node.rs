@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use r2r_rcl::*;
 
 use crate::context::{Context, c_string, take_string};
-use crate::{Error, error::check};
+use crate::{Error, error::check, fast_dds};
 
 /// A ROS node. Cheap to clone; the node leaves the graph when the last clone and the last endpoint are gone.
 #[derive(Clone)]
@@ -44,6 +44,8 @@ impl Node {
             changes: Mutex::new(()),
             context: Arc::clone(context),
         };
+        // rmw_fastrtps makes the participant with the context's first node.
+        fast_dds::offer_profile();
         // SAFETY: the strings outlive the call, the context is initialised and lives as long as the handle; the
         // options are default ones (nothing in them needs to be freed) with rosout off, since rcl's own logging,
         // which would feed it, is not used.
@@ -52,6 +54,7 @@ impl Node {
             options.enable_rosout = false;
             rcl_node_init(handle.as_ptr(), name.as_ptr(), namespace.as_ptr(), context.as_ptr(), &options)
         };
+        fast_dds::profile_is_read();
         check(code, operation)?;
         Ok(Self { handle: Arc::new(handle) })
     }

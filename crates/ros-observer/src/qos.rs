@@ -76,5 +76,5 @@ pub(crate) fn incompatibility(offered: rmw_qos_profile_t, requested: rmw_qos_pro
         return None;
     }
     let text: Vec<u8> = reason.iter().take_while(|c| **c != 0).map(|c| *c as u8).collect();
-    Some(String::from_utf8_lossy(&text).trim_end_matches(';').to_owned())
+    Some(String::from_utf8_lossy(&text).trim_end_matches(';').replace("ERROR: ", ""))
 }

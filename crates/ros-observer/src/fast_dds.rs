@@ -1,0 +1,82 @@
+//! A participant that is found at once, under Fast DDS 2.
+//!
+//! A Fast DDS participant announces itself before it listens (`RTPSParticipantImpl::enable`: the builtin protocols, with
+//! the first announcement, and then "start reception"). A peer that answers sooner than that is not heard, and answers
+//! once only; so each next learns of the other with the peer's next announcement, up to 3 s later. On loopback, where
+//! the announcement goes to 32 ports one by one, 2 starts of 5 took that long. Announcing from another thread mends it
+//! for us. Peers that miss our answer in the same way hear our next announcement after 1 s.
+
+use std::ffi::c_char;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Mutex, Once, PoisonError};
+
+use tempfile::NamedTempFile;
+
+const PROFILE: &str = include_str!("fast_dds_profile.xml");
+
+const PROFILE_VARIABLE: &str = "FASTRTPS_DEFAULT_PROFILES_FILE";
+
+/// Any of these is the user's own configuration of discovery, in which we do not meddle.
+const USERS_VARIABLES: [&str; 3] = [PROFILE_VARIABLE, "FASTDDS_DEFAULT_PROFILES_FILE", "ROS_DISCOVERY_SERVER"];
+
+/// Loaded by Fast DDS from the working directory, after the file that the variable names.
+const USERS_FILE: &str = "DEFAULT_FASTRTPS_PROFILES.xml";
+
+/// Distributions with Fast DDS 2; the next major version reads another format.
+const DISTRIBUTIONS: [&str; 3] = ["humble", "iron", "jazzy"];
+
+/// The profile's file, from the offer until Fast DDS has read it.
+static FILE: Mutex<Option<NamedTempFile>> = Mutex::new(None);
+
+/// Gives Fast DDS our profile, unless the user has one. To be called before the first participant is made.
+pub(crate) fn offer_profile() {
+    static OFFERED: Once = Once::new();
+    OFFERED.call_once(|| {
+        if is_ours_to_choose() && environment_is_as_it_began() {
+            // Not worth failing for: without the profile, discovery is slower now and then.
+            let _ = set_profile();
+        }
+    });
+}
+
+fn is_ours_to_choose() -> bool {
+    crate::middleware() == "rmw_fastrtps_cpp"
+        && DISTRIBUTIONS.contains(&r2r::ROS_DISTRO)
+        && USERS_VARIABLES.iter().all(|name| std::env::var_os(name).is_none_or(|value| value.is_empty()))
+        && !Path::new(USERS_FILE).exists()
+}
+
+/// Whether the list of variables is the one that the kernel put on the stack: nobody has added a variable yet.
+fn environment_is_as_it_began() -> bool {
+    // SAFETY: reading the pointer, not what it points at; only those who add a variable write to it.
+    let list = unsafe { environ }.addr();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let stack = maps.lines().find(|line| line.ends_with("[stack]")).and_then(|line| line.split(' ').next());
+    let bounds = stack.and_then(|range| range.split_once('-'));
+    let address = |text| usize::from_str_radix(text, 16).ok();
+    bounds.is_some_and(|(start, end)| address(start) <= Some(list) && Some(list) < address(end))
+}
+
+unsafe extern "C" {
+    static environ: *const *const c_char;
+}
+
+/// Fast DDS reads its configuration from a file alone, whose name it takes from the environment.
+fn set_profile() -> io::Result<()> {
+    let mut file = tempfile::Builder::new().prefix("fast_dds_profile.").suffix(".xml").tempfile()?;
+    file.write_all(PROFILE.as_bytes())?;
+    let path = file.path().to_owned();
+    *FILE.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+    // SAFETY: what is to be feared is another thread in C's `getenv` whose list is freed or changed under it. (One-
+    // threaded is no process that has loaded lttng-ust.) The list is the kernel's, so glibc, the one C library that ROS
+    // runs on, copies it, adds to the copy and publishes that: a reader goes through the old list, which stays as it
+    // is, or the new one, which changes no more, since this is done once. Rust's own readers wait for std's lock.
+    unsafe { std::env::set_var(PROFILE_VARIABLE, path) };
+    Ok(())
+}
+
+/// Removes the file. To be called after the first participant was made: Fast DDS reads its configuration then, once.
+pub(crate) fn profile_is_read() {
+    FILE.lock().unwrap_or_else(PoisonError::into_inner).take();
+}
