@@ -261,7 +261,8 @@ def test_the_node_may_be_renamed(start_exporter: StartExporter, robot: Robot) ->
     start_exporter(ros=["-r", "__ns:=/robot1", "-r", "__node:=watcher"], parameters={"stale_after": 0.5})
 
     assert Parameters(robot, "/robot1/watcher").get("stale_after") == [0.5]
-    assert ("watcher", "/robot1") in robot.node.get_node_names_and_namespaces()
+    watcher = ("watcher", "/robot1")
+    robot.spin_until(lambda: watcher in robot.node.get_node_names_and_namespaces(), f"{watcher} in the graph")
 
 
 def test_a_relative_topic_is_in_the_namespace_of_the_node(start_exporter: StartExporter, robot: Robot) -> None:

@@ -111,14 +111,15 @@ impl JointExporter {
 }
 
 impl Scrape for JointExporter {
-    /// The counters are read before the joints: a scrape shows every message that it counts.
+    /// The counters are read before the joints: a scrape shows every message that it counts. The time is read once, so
+    /// that the topic's status and its joints agree on what is stale.
     fn scrape(&self, out: &mut Vec<u8>) -> u64 {
         let stale_after_ns = self.stale_after_ns.load(Ordering::Relaxed);
+        let now_ns = self.clock.now_ns();
         for topic in &self.topics {
-            topic.set_gauges(self.clock.now_ns(), stale_after_ns);
+            topic.set_gauges(now_ns, stale_after_ns);
         }
         let counted = encode_registry(&self.registry, out);
-        let now_ns = self.clock.now_ns();
         let mut all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         for (topic, series) in self.topics.iter().zip(all.iter_mut()) {
             if !series.refresh(now_ns) {
