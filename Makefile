@@ -30,4 +30,4 @@ bench: build ## compare with Python and with a bare loop
 	$(RUN) scripts/bench.sh
 
 clean: ## remove all that was built, .ros/ and .venv/ too
-	rm -rf target .ros .ros.partial.* .venv .venv.partial.* .tools .pytest_cache
+	rm -rf target .ros .ros.partial.* .venv .venv.partial.* .tools tests/.pytest_cache

@@ -164,8 +164,9 @@ class Exporter:
         return wait_until(matching_scrape, what, timeout_s=timeout_s, details=details)
 
     def wait_for_messages(self, count: int, topic: str = TOPIC) -> Scrape:
-        """The first scrape that counts so many messages on the topic."""
-        return self.scrape_until(lambda scrape: scrape.messages(topic) == count, f"{count} messages on {topic}")
+        """A scrape from after so many messages: in the one that shows the last, other counts may be from before it."""
+        self.scrape_until(lambda scrape: scrape.messages(topic) == count, f"{count} messages on {topic}")
+        return self.scrape()
 
     def wait_for_status(self, status: str, topic: str = TOPIC) -> Scrape:
         return self.scrape_until(lambda scrape: scrape.status(topic) == status, f"status {status} of {topic}")

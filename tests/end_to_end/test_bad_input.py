@@ -19,9 +19,11 @@ GOOD = joint_state(NAMES, [1.0, 2.0], [3.0, 4.0], [5.0, 6.0], stamp=(12, 34), fr
 
 
 def wait_until_rejected(exporter: Exporter, reason: str, count: int = 1) -> Scrape:
-    return exporter.scrape_until(
+    """A scrape from after so many rejections: in the one that shows the last, other counts may be from before it."""
+    exporter.scrape_until(
         lambda scrape: scrape.rejected(TOPIC) == {reason: count}, f"{count} messages rejected as {reason}"
     )
+    return exporter.scrape()
 
 
 def assert_shows_the_good_message(scrape: Scrape) -> None:

@@ -48,6 +48,7 @@ def test_the_version_is_told(run_to_the_end: RunExporter) -> None:
         "--web.max-requests=many",
         "--log.level=loud",
         "--log.format=xml",
+        pytest.param("--web.telemetry-path=/\udcff", id="a byte that is not UTF-8"),
     ],
 )
 def test_a_bad_flag_stops_the_start(run_to_the_end: RunExporter, flag: str) -> None:

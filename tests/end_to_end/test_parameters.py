@@ -204,6 +204,7 @@ def test_atomically_means_all_or_none(parameters: Parameters) -> None:
         pytest.param("topics:=['not a topic']", "not a topic", id="a bad topic name"),
         pytest.param("topics:=['/joint_states/']", "/joint_states/", id="a topic name with a slash at its end"),
         pytest.param("topics:=/joint_states", "topics", id="one topic that is no list"),
+        pytest.param("topics:=[/joint_states, joint_states]", "joint_states", id="two names of one topic"),
     ],
 )
 def test_a_bad_parameter_stops_the_start(run_to_the_end: RunExporter, parameter: str, complaint: str) -> None:
@@ -211,6 +212,22 @@ def test_a_bad_parameter_stops_the_start(run_to_the_end: RunExporter, parameter:
 
     assert ended.exit_code == EXIT_USAGE, ended
     assert complaint in ended.stderr
+    assert "panicked" not in ended.stderr
+
+
+def test_topics_that_become_one_by_remapping_stop_the_start(run_to_the_end: RunExporter) -> None:
+    ended = run_to_the_end(parameters={"topics": ["/left", "/right"]}, ros=["-r", "/left:=/right"])
+
+    assert ended.exit_code == EXIT_USAGE, ended
+    assert "/right" in ended.stderr
+
+
+def test_a_topic_that_the_node_publishes_itself_ends_the_start(run_to_the_end: RunExporter) -> None:
+    """Of one topic, the middleware takes endpoints of one type."""
+    ended = run_to_the_end(parameters={"topics": ["/parameter_events"]})
+
+    assert ended.exit_code == 1, ended
+    assert ended.stderr.strip()
     assert "panicked" not in ended.stderr
 
 

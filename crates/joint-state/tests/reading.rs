@@ -175,7 +175,7 @@ fn a_string_that_does_not_end_in_nul_is_a_bad_length() {
 }
 
 #[test]
-fn up_to_seven_bytes_may_trail() {
+fn up_to_fifteen_bytes_may_trail() {
     let record = |trailing| {
         let encoding = Encoding { trailing: vec![0xee; trailing], ..Encoding::default() };
         Recorder::new(1, 0).record(&JointState::of([("a", 1.0)]).encode_as(&encoding), 1).map(drop)

@@ -1,7 +1,7 @@
 //! What every node shares, so that a node crate holds wiring only: arguments, parameters, clocks, the ROS thread,
 //! telemetry, the web server and the order in which all of it starts and ends.
 //!
-//! Invariant: configuration is read and checked as a whole before anything is bound or joins the ROS graph. Not for:
+//! Invariant: configuration is read and checked as a whole before anything is bound or an endpoint is made. Not for:
 //! anything that one node alone needs.
 
 mod arguments;

@@ -44,11 +44,12 @@ pub fn serve(
     let landing = Landing { tables: page.tables, ..Landing::new(info.name, env!("CARGO_PKG_VERSION"), info.about) };
     let exporter = Exporter { scrape: page.scrape, health: Arc::new(Readiness(page.readiness)), landing };
     let server = Server::new(exporter, startup.web.options, registry)?;
-    let listeners = bind(&startup.web.addresses)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Before anybody can connect: from then on, to be asked to stop ends with 0.
+    let asked = runtime.block_on(async { asked_to_stop() })?;
+    let listeners = bind(&startup.web.addresses)?;
     let mut failure = None;
-    runtime.block_on(async {
-        let asked = asked_to_stop()?;
+    let served = runtime.block_on(async {
         let stop = async {
             tokio::select! {
                 () = asked => {}
@@ -56,7 +57,10 @@ pub fn serve(
             }
         };
         server.serve(listeners, stop).await
-    })?;
+    });
+    // Without waiting for what blocks: the check of a password, a file on a mount that hangs.
+    runtime.shutdown_background();
+    served?;
     match failure {
         Some(error) => Err(error.into()),
         None => Ok(tracing::info!("stopped")),

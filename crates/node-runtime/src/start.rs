@@ -1,6 +1,8 @@
 //! The order in which a node starts: arguments, log, ROS arguments, parameters and files, and only then endpoints and
 //! listeners.
 
+use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use ros_observer::{Context, Node};
@@ -28,17 +30,26 @@ pub fn run(
     declarations: Vec<Declaration>,
     node: impl FnOnce(Startup) -> Result<(), Failure>,
 ) -> ExitCode {
-    let arguments = match Arguments::parse(info, std::env::args()) {
+    let arguments: Vec<String> = match std::env::args_os().map(OsString::into_string).collect() {
+        Ok(arguments) => arguments,
+        Err(argument) => {
+            return report(info, &Failure::Configuration(vec![format!("argument {argument:?} is not UTF-8")]));
+        }
+    };
+    let arguments = match Arguments::parse(info, arguments) {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
     };
     match start(info, declarations, arguments).and_then(node) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("{}", prefixed(info.name, &failure));
-            failure.exit_code()
-        }
+        Err(failure) => report(info, &failure),
     }
+}
+
+fn report(info: &NodeInfo, failure: &Failure) -> ExitCode {
+    // Where nobody reads it, the exit code has to do.
+    let _ = writeln!(std::io::stderr(), "{}", prefixed(info.name, failure));
+    failure.exit_code()
 }
 
 fn usage(error: &clap::Error) -> ExitCode {

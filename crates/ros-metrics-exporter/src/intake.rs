@@ -140,7 +140,7 @@ mod tests {
 
     fn info(publication_sequence: u64) -> MessageInfo {
         MessageInfo {
-            publisher: [1; 16],
+            publisher: Gid::default(),
             publication_sequence,
             source_timestamp_ns: 2_000_000_000,
             received_timestamp_ns: 2_000_000_500,

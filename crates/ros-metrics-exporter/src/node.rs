@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use exposition::{Scrape, Table, encode_registry};
 use node_runtime::{Failure, Heartbeat, MonotonicClock, Page, RosClock, RosThread, Startup, serve};
@@ -14,6 +14,9 @@ use crate::joint_series::{self, TopicSeries};
 use crate::metrics::Families;
 use crate::parameters::{FORGET_AFTER, STALE_AFTER, nanoseconds, qos};
 use crate::topic::{Topic, TopicView, Watch};
+
+/// How often what changes without an event is looked at. With `take_in: wait_set`, every message ends a turn.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Runs the node until it is asked to stop.
 pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
@@ -34,16 +37,20 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let settings = Arc::clone(&exporter);
     startup.parameters.offer(&startup.node, &mut spinner, move |name, value| settings.set(name, value))?;
 
-    let mut first = true;
+    let mut looked_at = None;
     let mut thread = RosThread::spawn(spinner, clock, move |turn| {
         let now = Instant::now();
+        let is_due = looked_at.is_none_or(|last| now.saturating_duration_since(last) >= LOOK_EVERY);
+        if !turn.graph_changed && !is_due {
+            return;
+        }
+        looked_at = Some(now);
         for topic in &mut topics {
-            if let Err(error) = topic.look(turn.graph_changed || first, now) {
+            if let Err(error) = topic.look(turn.graph_changed, now) {
                 tracing::warn!(%error, "the publishers of a topic are not known");
             }
             topic.tell_faults(now);
         }
-        first = false;
     })?;
     let page = Page {
         scrape: exporter.clone(),
@@ -82,12 +89,29 @@ fn watch(
         forget_after_ns: nanoseconds(parameters.get(FORGET_AFTER)),
     };
     let mut topics = Vec::new();
-    for name in parameters.get::<Vec<String>>("topics") {
-        let topic = Topic::watch(&with, &name)?;
+    for name in resolved_topics(startup)? {
+        let topic = Topic::watch(&with, name)?;
         spinner.add_subscription(topic.subscription());
         topics.push(topic);
     }
     Ok(topics)
+}
+
+/// The full names of the parameter `topics`: the middleware knows those after remapping, and the metrics carry them.
+fn resolved_topics(startup: &Startup) -> Result<Vec<String>, Failure> {
+    let mut resolved: Vec<String> = Vec::new();
+    for topic in startup.parameters.get::<Vec<String>>("topics") {
+        let fault = match startup.node.resolve_topic(&topic) {
+            Ok(name) if !resolved.contains(&name) => {
+                resolved.push(name);
+                continue;
+            }
+            Ok(name) => format!("{topic:?} is {name} in full, which stands there already"),
+            Err(error) => format!("{topic:?}: {error}"),
+        };
+        return Err(Failure::Configuration(vec![format!("parameter topics: {fault}")]));
+    }
+    Ok(resolved)
 }
 
 /// What a scrape shows.

@@ -39,8 +39,8 @@ pub(crate) struct Mismatch {
     pub(crate) cause: Cause,
 }
 
-/// Why a publisher does not reach us.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why a publisher does not reach us; the one farthest from what is wanted comes first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cause {
     /// It publishes this other type.
     Type(String),
@@ -60,7 +60,7 @@ pub(crate) struct Publishers {
 /// Judges a topic by its publishers and the nanoseconds since its last message, if there was one.
 pub(crate) fn judge(publishers: &Publishers, last_message_age_ns: Option<u64>, stale_after_ns: u64) -> TopicStatus {
     if publishers.matched == 0 {
-        return match publishers.mismatches.first().map(|mismatch| &mismatch.cause) {
+        return match publishers.mismatches.iter().map(|mismatch| &mismatch.cause).max() {
             None => TopicStatus::NoPublisher,
             Some(Cause::Type(_)) => TopicStatus::TypeMismatch,
             Some(Cause::Qos(_)) => TopicStatus::QosIncompatible,
@@ -91,6 +91,8 @@ mod tests {
             (publishers(0, &[]), Some(1), TopicStatus::NoPublisher),
             (publishers(0, &[&wrong_type]), None, TopicStatus::TypeMismatch),
             (publishers(0, &[&wrong_qos]), Some(1), TopicStatus::QosIncompatible),
+            (publishers(0, &[&wrong_qos, &wrong_type]), None, TopicStatus::QosIncompatible),
+            (publishers(0, &[&wrong_type, &wrong_qos]), None, TopicStatus::QosIncompatible),
             (publishers(1, &[&wrong_type]), None, TopicStatus::Silent),
             (publishers(1, &[]), Some(11), TopicStatus::Stale),
             (publishers(2, &[&wrong_qos]), Some(10), TopicStatus::Ok),

@@ -50,6 +50,8 @@ pub(crate) struct Topic {
     told: [Told; Fault::ALL.len()],
     /// Publishers that do not reach us: when each was first seen, and whether the log has told of it.
     mismatched: HashMap<Gid, (Instant, bool)>,
+    /// Whether the publishers are known as of the last change of the graph.
+    is_looked_at: bool,
 }
 
 /// What the log has said of rejections for one reason.
@@ -71,18 +73,27 @@ pub(crate) struct TopicView {
     progress: Mutex<Progress>,
 }
 
-/// When the number of messages taken was last seen to change, or nothing was pending.
+/// Since when messages have been pending and none was taken, as far as those who ask have seen: the number taken, and
+/// when it was first seen.
 #[derive(Default)]
 struct Progress {
-    taken: u64,
-    at_ns: u64,
+    standing: Option<(u64, u64)>,
+}
+
+impl Progress {
+    fn is_stuck(&mut self, taken: u64, pending: usize, now_ns: u64) -> bool {
+        self.standing = match self.standing {
+            _ if pending == 0 => None,
+            Some((taken_before, since_ns)) if taken_before == taken => Some((taken, since_ns)),
+            _ => Some((taken, now_ns)),
+        };
+        self.standing.is_some_and(|(_, since_ns)| now_ns.saturating_sub(since_ns) > STUCK_AFTER_NS)
+    }
 }
 
 impl Topic {
-    /// Subscribes to `topic`.
-    pub(crate) fn watch(with: &Watch<'_>, topic: &str) -> Result<Self, Error> {
-        // The middleware knows the name after remapping, which the metrics are labelled with.
-        let name = with.node.resolve_topic(topic)?;
+    /// Subscribes to the topic of this full name.
+    pub(crate) fn watch(with: &Watch<'_>, name: String) -> Result<Self, Error> {
         let metrics = with.families.of_topic(&name);
         let recorder = Recorder::new(with.max_joints, with.forget_after_ns);
         let (board, last_recorded_ns) = (recorder.board(), Arc::new(AtomicU64::new(NEVER)));
@@ -96,7 +107,7 @@ impl Topic {
             last_recorded_ns: Arc::clone(&last_recorded_ns),
         };
         let subscription =
-            Subscription::new::<JointState>(with.node, topic, with.qos, with.take_in, move |message, info| {
+            Subscription::new::<JointState>(with.node, &name, with.qos, with.take_in, move |message, info| {
                 intake.take(message, info);
             })?;
         let view = Arc::new(TopicView {
@@ -108,7 +119,14 @@ impl Topic {
             publishers: Mutex::default(),
             progress: Mutex::default(),
         });
-        Ok(Self { node: with.node.clone(), subscription, view, told: Default::default(), mismatched: HashMap::new() })
+        Ok(Self {
+            node: with.node.clone(),
+            subscription,
+            view,
+            told: Default::default(),
+            mismatched: HashMap::new(),
+            is_looked_at: false,
+        })
     }
 
     pub(crate) fn subscription(&self) -> &Subscription {
@@ -121,19 +139,21 @@ impl Topic {
 
     /// Looks at the publishers again: at their number always, at each of them when the graph or their number changed.
     pub(crate) fn look(&mut self, graph_changed: bool, now: Instant) -> Result<(), Error> {
+        self.is_looked_at &= !graph_changed;
         let matched = self.subscription.publisher_count()?;
         let all_told = self.mismatched.values().all(|(_, told)| *told);
-        if !graph_changed && all_told && matched == self.view.publishers().matched {
+        let known = self.view.publishers().matched;
+        if self.is_looked_at && all_told && matched == known {
             return Ok(());
         }
         let endpoints = self.node.publishers(&self.view.name)?;
         let mismatches: Vec<_> = endpoints.into_iter().filter_map(|endpoint| self.mismatch(endpoint)).collect();
         self.tell_mismatches(&mismatches, now);
-        let mut known = self.view.publishers.lock().unwrap_or_else(PoisonError::into_inner);
-        if matched != known.matched {
+        if matched != known {
             tracing::info!(topic = self.view.name, publishers = matched, "publishers changed");
         }
-        *known = Publishers { matched, mismatches };
+        *self.view.publishers.lock().unwrap_or_else(PoisonError::into_inner) = Publishers { matched, mismatches };
+        self.is_looked_at = true;
         Ok(())
     }
 
@@ -178,7 +198,7 @@ fn warn_of(topic: &str, mismatch: &Mismatch) {
         Cause::Type(topic_type) => tracing::warn!(
             topic,
             node,
-            "publishes {topic_type}, which is not {TYPE}: give that topic another name, or the exporter another topic"
+            "publishes {topic_type:?}, which is not {TYPE}: give that topic another name, or the exporter another topic"
         ),
         Cause::Qos(reason) => tracing::warn!(
             topic,
@@ -204,11 +224,7 @@ impl TopicView {
     /// Whether messages have been waiting for 5 seconds and none was taken, as far as those who ask have seen.
     pub(crate) fn is_stuck(&self, now_ns: u64) -> bool {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let (taken, pending) = (self.probe.taken(), self.probe.pending());
-        if pending == 0 || taken != progress.taken {
-            *progress = Progress { taken, at_ns: now_ns };
-        }
-        now_ns.saturating_sub(progress.at_ns) > STUCK_AFTER_NS
+        progress.is_stuck(self.probe.taken(), self.probe.pending(), now_ns)
     }
 
     /// Brings the gauges that depend on the moment up to date.
@@ -220,5 +236,23 @@ impl TopicView {
         self.metrics.publishers.set(self.publishers().matched as i64);
         let unreported = self.probe.failed().saturating_sub(self.metrics.take_failed.get());
         self.metrics.take_failed.inc_by(unreported);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_is_stuck_when_messages_wait_and_none_is_taken() {
+        const LATER: u64 = STUCK_AFTER_NS + 1;
+        let mut progress = Progress::default();
+        assert!(!progress.is_stuck(0, 0, LATER), "nothing waits");
+        assert!(!progress.is_stuck(0, 1, 2 * LATER), "one has come, just now as far as is known");
+        assert!(!progress.is_stuck(1, 3, 3 * LATER), "one was taken");
+        assert!(!progress.is_stuck(1, 4, 3 * LATER + STUCK_AFTER_NS), "not for long yet");
+        assert!(progress.is_stuck(1, 4, 4 * LATER), "for too long");
+        assert!(!progress.is_stuck(5, 0, 5 * LATER), "it goes on");
+        assert!(!progress.is_stuck(5, 1, 9 * LATER), "the time before counts no more");
     }
 }

@@ -24,7 +24,7 @@ const USERS_VARIABLES: [&str; 3] = [PROFILE_VARIABLE, "FASTDDS_DEFAULT_PROFILES_
 const USERS_FILE: &str = "DEFAULT_FASTRTPS_PROFILES.xml";
 
 /// Distributions with Fast DDS 2; the next major version reads another format.
-const DISTRIBUTIONS: [&str; 3] = ["humble", "iron", "jazzy"];
+const DISTRIBUTIONS: [&str; 2] = ["humble", "jazzy"];
 
 /// The profile's file, from the offer until Fast DDS has read it.
 static FILE: Mutex<Option<NamedTempFile>> = Mutex::new(None);
@@ -41,16 +41,18 @@ pub(crate) fn offer_profile() {
 }
 
 fn is_ours_to_choose() -> bool {
-    crate::middleware() == "rmw_fastrtps_cpp"
+    // The proof below needs stores that are seen in their order, as x86-64 promises.
+    cfg!(all(target_arch = "x86_64", target_env = "gnu"))
+        && crate::middleware() == "rmw_fastrtps_cpp"
         && DISTRIBUTIONS.contains(&r2r::ROS_DISTRO)
-        && USERS_VARIABLES.iter().all(|name| std::env::var_os(name).is_none_or(|value| value.is_empty()))
+        && USERS_VARIABLES.iter().all(|name| std::env::var_os(name).is_none())
         && !Path::new(USERS_FILE).exists()
 }
 
 /// Whether the list of variables is the one that the kernel put on the stack: nobody has added a variable yet.
 fn environment_is_as_it_began() -> bool {
     // SAFETY: reading the pointer, not what it points at; only those who add a variable write to it.
-    let list = unsafe { environ }.addr();
+    let list = unsafe { (&raw const environ).read() }.addr();
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let stack = maps.lines().find(|line| line.ends_with("[stack]")).and_then(|line| line.split(' ').next());
     let bounds = stack.and_then(|range| range.split_once('-'));
@@ -59,7 +61,7 @@ fn environment_is_as_it_began() -> bool {
 }
 
 unsafe extern "C" {
-    static environ: *const *const c_char;
+    static mut environ: *const *const c_char;
 }
 
 /// Fast DDS reads its configuration from a file alone, whose name it takes from the environment.
@@ -68,10 +70,11 @@ fn set_profile() -> io::Result<()> {
     file.write_all(PROFILE.as_bytes())?;
     let path = file.path().to_owned();
     *FILE.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
-    // SAFETY: what is to be feared is another thread in C's `getenv` whose list is freed or changed under it. (One-
-    // threaded is no process that has loaded lttng-ust.) The list is the kernel's, so glibc, the one C library that ROS
-    // runs on, copies it, adds to the copy and publishes that: a reader goes through the old list, which stays as it
-    // is, or the new one, which changes no more, since this is done once. Rust's own readers wait for std's lock.
+    // SAFETY: what is to be feared is another thread in C's `getenv` whose list is freed or changed under it. (No
+    // process that has loaded lttng-ust has one thread.) The variable is not set and the list is the kernel's, so glibc
+    // copies it to a new one, publishes that, and then turns the NULL at its end into the new variable, with a second
+    // NULL behind it: a reader goes through the old list, which stays as it is, or through the new one with or without
+    // the new variable. Rust's own readers wait for std's lock.
     unsafe { std::env::set_var(PROFILE_VARIABLE, path) };
     Ok(())
 }

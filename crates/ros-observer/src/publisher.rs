@@ -29,7 +29,6 @@ impl<T: WrappedTypesupport> Publisher<T> {
     pub fn new(node: &Node, topic: &str, qos: Qos) -> Result<Self, Error> {
         let operation = "make a publisher";
         let topic = c_string(topic, operation)?;
-        let _guard = node.handle().changing();
         // SAFETY: the publisher is zero-initialised, the node is initialised and kept alive by the publisher, the type
         // support is static, the topic outlives the call.
         unsafe {
@@ -40,8 +39,11 @@ impl<T: WrappedTypesupport> Publisher<T> {
             };
             let mut options = rcl_publisher_get_default_options();
             options.qos = qos.to_rmw();
+            let guard = node.handle().changing();
             let code =
                 rcl_publisher_init(publisher.rcl.get(), node.handle().as_ptr(), T::get_ts(), topic.as_ptr(), &options);
+            // Before a publisher that was refused is dropped, which takes the lock again.
+            drop(guard);
             check(code, operation)?;
             Ok(publisher)
         }

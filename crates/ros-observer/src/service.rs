@@ -11,6 +11,9 @@ use crate::context::c_string;
 use crate::node::NodeHandle;
 use crate::{Error, Node, error::check};
 
+/// Most requests that one turn of the spinner answers.
+const BATCH_MAX: usize = 64;
+
 type Handler<S> =
     Box<dyn FnMut(<S as WrappedServiceTypeSupport>::Request) -> <S as WrappedServiceTypeSupport>::Response + Send>;
 
@@ -37,7 +40,6 @@ impl<S: WrappedServiceTypeSupport> Service<S> {
     ) -> Result<Self, Error> {
         let operation = "make a service";
         let name = c_string(name, operation)?;
-        let _guard = node.handle().changing();
         // SAFETY: the service is zero-initialised, the node initialised and kept alive by the endpoint, the type
         // support static, the name outlives the call.
         unsafe {
@@ -46,8 +48,11 @@ impl<S: WrappedServiceTypeSupport> Service<S> {
                 node: Arc::clone(node.handle()),
             };
             let options = rcl_service_get_default_options();
+            let guard = node.handle().changing();
             let code =
                 rcl_service_init(endpoint.rcl.get(), node.handle().as_ptr(), S::get_ts(), name.as_ptr(), &options);
+            // Before a service that was refused is dropped, which takes the lock again.
+            drop(guard);
             check(code, operation)?;
             Ok(Self { endpoint, handler: Box::new(handler) })
         }
@@ -57,7 +62,7 @@ impl<S: WrappedServiceTypeSupport> Service<S> {
 /// What the spinner needs of a service, whatever its type.
 pub(crate) trait Answering: Send {
     fn as_ptr(&self) -> *const rcl_service_t;
-    /// Answers every request that waits.
+    /// Answers the requests that wait, up to a batch: a flood of them must not keep the spinner from the rest.
     fn answer(&mut self) -> Result<(), Error>;
 }
 
@@ -67,7 +72,8 @@ impl<S: WrappedServiceTypeSupport> Answering for Service<S> {
     }
 
     fn answer(&mut self) -> Result<(), Error> {
-        while let Some((mut id, request)) = take_request::<S>(&self.endpoint)? {
+        for _ in 0..BATCH_MAX {
+            let Some((mut id, request)) = take_request::<S>(&self.endpoint)? else { break };
             let response = (self.handler)(request);
             send_response::<S>(&self.endpoint, &mut id, &response)?;
         }

@@ -28,6 +28,10 @@ const CALLBACK_TESTED: &[&str] = &["rmw_fastrtps_cpp"];
 /// Most messages that one turn of the spinner takes from one subscription before it looks after the others.
 const BATCH_MAX: usize = 1024;
 
+fn callback_is_tested() -> bool {
+    CALLBACK_TESTED.contains(&crate::middleware())
+}
+
 /// Where messages are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TakeIn {
@@ -40,7 +44,7 @@ pub enum TakeIn {
 impl TakeIn {
     /// The callback where the running middleware is known to allow it, else the wait set.
     pub fn auto() -> Self {
-        if CALLBACK_TESTED.contains(&crate::middleware()) { Self::Callback } else { Self::WaitSet }
+        if callback_is_tested() { Self::Callback } else { Self::WaitSet }
     }
 
     /// The name in parameters and metrics.
@@ -114,6 +118,9 @@ impl Subscription {
     /// `handler` gets each message as it was serialized (4 bytes of encapsulation, then CDR). With
     /// [`TakeIn::Callback`] it runs in the middleware's thread: it must not block. If it panics, it is not called
     /// again, and [`SubscriptionProbe::pending`] stays above zero.
+    ///
+    /// # Errors
+    /// When the name is not legal, the middleware refuses, or it is not known to allow [`TakeIn::Callback`].
     pub fn new<T: WrappedTypesupport>(
         node: &Node,
         topic: &str,
@@ -121,6 +128,10 @@ impl Subscription {
         take_in: TakeIn,
         handler: impl FnMut(&[u8], &MessageInfo) + Send + 'static,
     ) -> Result<Self, Error> {
+        if take_in == TakeIn::Callback && !callback_is_tested() {
+            let message = format!("{} is not known to allow taking in the callback", crate::middleware());
+            return Err(Error::new("subscribe", RCL_RET_UNSUPPORTED as rcl_ret_t, message));
+        }
         let shared = Arc::new(Shared::new::<T>(node, topic, qos, Box::new(handler))?);
         if take_in == TakeIn::Callback {
             shared.set_callback(Some(on_new_message), Arc::as_ptr(&shared).cast())?;
@@ -167,7 +178,10 @@ impl Drop for Subscription {
         if self.take_in == TakeIn::Callback {
             // The middlewares on the tested list clear under the lock that they call under: after this returns, no
             // call is under way and none will come, so the handle may go.
-            let _ = self.shared.set_callback(None, ptr::null());
+            if self.shared.set_callback(None, ptr::null()).is_err() {
+                // It may still be called, so what it is called with has to stay.
+                std::mem::forget(Arc::clone(&self.shared));
+            }
         }
     }
 }
@@ -193,7 +207,6 @@ impl Shared {
     fn new<T: WrappedTypesupport>(node: &Node, topic: &str, qos: Qos, handler: Handler) -> Result<Self, Error> {
         let operation = "subscribe";
         let topic = c_string(topic, operation)?;
-        let _guard = node.handle().changing();
         // SAFETY: subscription and buffer are zero-initialised first; the node is initialised and kept alive by
         // `Shared`; the type support is static; topic and options outlive the call that copies them.
         unsafe {
@@ -205,8 +218,11 @@ impl Shared {
             };
             let mut options = rcl_subscription_get_default_options();
             options.qos = qos.to_rmw();
+            let guard = node.handle().changing();
             let code =
                 rcl_subscription_init(shared.rcl.get(), node.handle().as_ptr(), T::get_ts(), topic.as_ptr(), &options);
+            // Before a subscription that was refused is dropped, which takes the lock again.
+            drop(guard);
             let initialised = check(code, operation);
             check(rcl_subscription_options_fini(&mut options), operation)?;
             initialised.map(|()| shared)

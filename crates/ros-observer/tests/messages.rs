@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
+use r2r::rosgraph_msgs::msg::Clock;
 use r2r::sensor_msgs::msg::JointState;
 use ros_observer::{Context, Endpoint, MessageInfo, Node, Publisher, Qos, Spinner, Subscription, TakeIn};
 
@@ -164,6 +165,16 @@ fn what_ros_does_not_understand_is_told() {
     assert!(error.to_string().contains("--no-such-argument"), "{error}");
     let node = node("names");
     assert!(node.resolve_topic("not a topic").is_err());
+}
+
+#[test]
+fn an_endpoint_that_the_middleware_refuses_is_an_error() {
+    let node = node("refused");
+    let topic = "one_type_only";
+    let ignore = |_: &[u8], _: &MessageInfo| {};
+    let _first = Publisher::<JointState>::new(&node, topic, Qos::reliable(1)).expect("a publisher");
+    assert!(Publisher::<Clock>::new(&node, topic, Qos::reliable(1)).is_err());
+    assert!(Subscription::new::<Clock>(&node, topic, Qos::reliable(1), TakeIn::auto(), ignore).is_err());
 }
 
 #[test]
