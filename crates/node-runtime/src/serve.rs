@@ -61,10 +61,11 @@ pub fn serve(
     // Without waiting for what blocks: the check of a password, a file on a mount that hangs.
     runtime.shutdown_background();
     served?;
-    match failure {
-        Some(error) => Err(error.into()),
-        None => Ok(tracing::info!("stopped")),
+    if let Some(error) = failure {
+        return Err(error.into());
     }
+    tracing::info!("stopped");
+    Ok(())
 }
 
 struct Readiness(Box<dyn Fn() -> Result<(), String> + Send + Sync>);
