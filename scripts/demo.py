@@ -73,7 +73,7 @@ def prepare_child() -> None:
 
 def start(name: str, command: list[str], env: dict[str, str]) -> tuple[str, subprocess.Popen]:
     try:
-        # A session of its own: the terminal's Ctrl-C reaches the demo alone, which then ends both in order.
+        # The terminal's Ctrl-C is to reach the demo alone, which then ends both in order.
         process = subprocess.Popen(
             command, env=env, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=prepare_child
         )
