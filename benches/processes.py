@@ -126,10 +126,9 @@ class Process:
             try:
                 self.child.wait(END_SECONDS)
             except subprocess.TimeoutExpired:
-                # Not what is measured here, but worth a word.
-                print(f"{self.name} did not end within {END_SECONDS} s of {how.name}", file=sys.stderr)
                 self.child.kill()
                 self.child.wait()
+                raise BenchError(f"{self.name} did not end within {END_SECONDS} s of {how.name}") from None
 
     def check_alive(self):
         if self.child.poll() is not None:

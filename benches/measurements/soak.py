@@ -1,7 +1,7 @@
-"""Nothing is lost at a high rate of large messages, for a minute.
+"""Nothing is lost at a high rate of large messages, for a minute, in any run.
 
 A stall of either side by more than a few milliseconds overflows the publisher's shared memory, whoever receives. So
-every run shows what held the machine up, and one run without loss shows that the receiver causes none.
+every run also shows what held the machine up, and the bare loop beside it what is lost without us.
 """
 
 from interference import Interference
@@ -14,15 +14,24 @@ JOINTS = 500
 SECONDS = 60
 SECONDS_QUICK = 5
 DEPTH = 100
-# A run in which the load did not send what it should says nothing.
-SENT_SHARE_MIN = 0.98
+# The load sends what it says, or the measurement says nothing.
+SENT_SHARE_MIN = 0.99
 
 
 def measure(settings):
     seconds = SECONDS_QUICK if settings.quick else SECONDS
     section = Section(f"{RATE:,} messages/s of {JOINTS} joints for {seconds} s")
     table = Table(
-        ["receiver", "sent", "of the rate", "lost", "by its own count", "load late by up to ms", "processors stolen"]
+        [
+            "receiver",
+            "sent",
+            "load held the rate",
+            "lost",
+            "by its own count",
+            "0 lost",
+            "load late by up to ms",
+            "processors stolen",
+        ]
     )
     section.tables.append(table)
     for run in range(settings.runs):
@@ -31,8 +40,7 @@ def measure(settings):
             progress(f"soak: {receiver_type.name}, {seconds} s")
             result = {"receiver": receiver_type.name, "run": run, **measure_once(settings, receiver_type, seconds)}
             section.raw.append(result)
-            table.rows.append(row(result))
-    judge(section)
+            table.rows.append(row(section, result))
     return section
 
 
@@ -55,24 +63,19 @@ def measure_once(settings, receiver_type, seconds):
     }
 
 
-def row(result):
+def row(section, result):
+    verdict = "-"
+    if result["receiver"] == "exporter":
+        lost = max(result["lost"], result["lost_by_its_own_count"])
+        verdict = section.at_most(f"messages lost in run {result['run'] + 1}", lost, 0)
+    load_held = "yes" if result["sent_share"] >= SENT_SHARE_MIN else f"no: {percent(result['sent_share'])}"
     return [
         result["receiver"],
         number(result["sent"], 0),
-        percent(result["sent_share"]),
+        load_held,
         number(result["lost"], 0),
         number(result["lost_by_its_own_count"], 0),
+        verdict,
         milliseconds(result["late_seconds_max"], 1),
         number(result["stolen"]),
     ]
-
-
-def judge(section):
-    lost = [
-        max(result["lost"], result["lost_by_its_own_count"])
-        for result in section.raw
-        if result["receiver"] == "exporter" and result["sent_share"] >= SENT_SHARE_MIN
-    ]
-    if lost:
-        verdict = section.at_most("messages lost in the best run", min(lost), 0)
-        section.notes.append(f"Exporter, lost in its best run: {min(lost):,}, at most 0: {verdict}")
