@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ros_observer::{Error, GuardCondition, Spinner, Turn};
+use ros_observer::{Error, GuardCondition, Spinner};
 use tokio::sync::oneshot;
 
 use crate::MonotonicClock;
 
-/// The longest that the thread waits before it looks at what changes without an event: matched publishers.
-const TURN_MAX: Duration = Duration::from_millis(250);
+/// How often the thread looks at what changes without an event: matched publishers.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A thread that has not turned for this long is taken for stuck.
 const STUCK_AFTER_NS: u64 = 5_000_000_000;
@@ -34,11 +34,12 @@ pub struct Heartbeat {
 }
 
 impl RosThread {
-    /// Starts turning; `after_turn` runs in the thread after each turn, at least every 250 ms.
+    /// Starts turning. `look` runs in the thread after the first turn, after each that saw the graph change, and every
+    /// 250 ms; it is told whether the graph has changed. Where a wait set takes the messages, every one ends a turn.
     pub fn spawn(
         mut spinner: Spinner,
         clock: MonotonicClock,
-        mut after_turn: impl FnMut(Turn) + Send + 'static,
+        mut look: impl FnMut(bool, Instant) + Send + 'static,
     ) -> Result<Self, std::io::Error> {
         let stopping = Arc::new(AtomicBool::new(false));
         let wake = spinner.waker();
@@ -46,16 +47,20 @@ impl RosThread {
         let (stop, beat) = (Arc::clone(&stopping), heartbeat.clone());
         let (ended, end) = oneshot::channel();
         let thread = Builder::new().name("ros".into()).spawn(move || {
+            let mut look_at = Instant::now();
             while !stop.load(Ordering::Acquire) {
-                match spinner.turn(TURN_MAX) {
-                    Ok(turn) => {
-                        if turn.unanswered > 0 {
-                            tracing::warn!(services = turn.unanswered, "a client was not answered: it has gone");
-                        }
-                        after_turn(turn);
-                    }
+                let turn = match spinner.turn(look_at.saturating_duration_since(Instant::now())) {
+                    Ok(turn) => turn,
                     // Nobody waits for it any more: then the process is ending.
                     Err(error) => return drop(ended.send(error)),
+                };
+                if turn.unanswered > 0 {
+                    tracing::warn!(services = turn.unanswered, "a client was not answered: it has gone");
+                }
+                let now = Instant::now();
+                if turn.graph_changed || now >= look_at {
+                    look(turn.graph_changed, now);
+                    look_at = now + LOOK_EVERY;
                 }
                 beat.last_turn_ns.store(clock.now_ns(), Ordering::Relaxed);
             }

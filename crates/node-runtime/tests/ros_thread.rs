@@ -1,7 +1,9 @@
 //! The ROS thread on a real node.
 
+use std::time::Instant;
+
 use node_runtime::{MonotonicClock, RosThread};
-use ros_observer::{Context, Node, Spinner, Turn};
+use ros_observer::{Context, Node, Spinner};
 
 /// A domain of this process, so that tests that run beside each other do not meet.
 fn spinner(name: &str) -> Spinner {
@@ -11,7 +13,7 @@ fn spinner(name: &str) -> Spinner {
 
 #[tokio::test]
 async fn a_thread_that_panics_tells_that_it_has() {
-    let stumble = |_: Turn| panic!("on purpose");
+    let stumble = |_: bool, _: Instant| panic!("on purpose");
     let mut thread = RosThread::spawn(spinner("stumbling"), MonotonicClock::new(), stumble).expect("a thread");
     assert_eq!(thread.failure().await.to_string(), "the ROS thread has panicked");
 }
@@ -19,7 +21,7 @@ async fn a_thread_that_panics_tells_that_it_has() {
 #[tokio::test]
 async fn a_thread_turns_until_it_is_dropped() {
     let (turned, mut turns) = tokio::sync::mpsc::channel(1);
-    let count = move |_: Turn| {
+    let count = move |_: bool, _: Instant| {
         let _ = turned.try_send(());
     };
     let thread = RosThread::spawn(spinner("turning"), MonotonicClock::new(), count).expect("a thread");

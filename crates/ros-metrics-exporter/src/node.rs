@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use exposition::{Scrape, Table, encode_registry};
 use node_runtime::{Failure, Heartbeat, MonotonicClock, Page, RosClock, RosThread, Startup, serve};
@@ -14,9 +13,6 @@ use crate::joint_series::{self, TopicSeries};
 use crate::metrics::Families;
 use crate::parameters::{FORGET_AFTER, STALE_AFTER, nanoseconds, qos};
 use crate::topic::{Topic, TopicView, Watch};
-
-/// How often what changes without an event is looked at. With `take_in: wait_set`, every message ends a turn.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Runs the node until it is asked to stop.
 pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
@@ -37,16 +33,9 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let settings = Arc::clone(&exporter);
     startup.parameters.offer(&startup.node, &mut spinner, move |name, value| settings.set(name, value))?;
 
-    let mut looked_at = None;
-    let mut thread = RosThread::spawn(spinner, clock, move |turn| {
-        let now = Instant::now();
-        let is_due = looked_at.is_none_or(|last| now.saturating_duration_since(last) >= LOOK_EVERY);
-        if !turn.graph_changed && !is_due {
-            return;
-        }
-        looked_at = Some(now);
+    let mut thread = RosThread::spawn(spinner, clock, move |graph_changed, now| {
         for topic in &mut topics {
-            if let Err(error) = topic.look(turn.graph_changed, now) {
+            if let Err(error) = topic.look(graph_changed, now) {
                 tracing::warn!(%error, "the publishers of a topic are not known");
             }
             topic.tell_faults(now);
