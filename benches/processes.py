@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -27,10 +28,12 @@ FIRST_MESSAGE_SECONDS = 20
 DRAIN_PAUSE_SECONDS = 0.2
 POLL_SECONDS = 0.001
 
-# Domain n's first participant listens on this port + n * 250 (DDSI-RTPS 9.6.1.4); above 100, the ports fall into
-# the range that Linux hands out to anyone.
-FIRST_PARTICIPANT_PORT = 7410
+# The ports of domain n begin at this one + n * 250, and its first participant listens 10 after that (DDSI-RTPS
+# 9.6.1.4); above 100, the ports fall into the range that Linux hands out to anyone.
+PORT_BASE = 7400
+FIRST_PARTICIPANT_OFFSET = 10
 PORTS_PER_DOMAIN = 250
+FAST_DDS_PORT = re.compile(r"fastrtps_port(\d+)")
 DOMAIN_ID_MAX = 100
 
 
@@ -67,15 +70,25 @@ def free_port():
 
 
 def free_domain_id():
-    """A ROS domain that nobody on this host is in: one whose first participant's port can be bound."""
+    """A ROS domain that nobody on this host is in, and in which nobody was killed: one whose first participant's port
+    can be bound, and none of whose ports has left shared memory behind."""
     for domain_id in random.sample(range(1, DOMAIN_ID_MAX + 1), DOMAIN_ID_MAX):
+        if has_leftovers(domain_id):
+            continue
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as participant:
             try:
-                participant.bind(("", FIRST_PARTICIPANT_PORT + domain_id * PORTS_PER_DOMAIN))
+                participant.bind(("", PORT_BASE + domain_id * PORTS_PER_DOMAIN + FIRST_PARTICIPANT_OFFSET))
             except OSError:
                 continue
             return domain_id
-    raise BenchError("every ROS domain of this host is in use")
+    raise BenchError("every ROS domain of this host is in use, or has leftovers in /dev/shm (fastdds shm clean)")
+
+
+def has_leftovers(domain_id):
+    """Whether Fast DDS has files of the domain's ports, which those that were killed leave for good."""
+    first = PORT_BASE + domain_id * PORTS_PER_DOMAIN
+    ports = (FAST_DDS_PORT.match(path.name) for path in Path("/dev/shm").glob("fastrtps_port*"))
+    return any(first <= int(port[1]) < first + PORTS_PER_DOMAIN for port in ports if port)
 
 
 @dataclass(frozen=True)

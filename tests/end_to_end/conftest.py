@@ -76,7 +76,7 @@ def end_all(exporters: Sequence[Exporter]) -> None:
         # Shown where a test has failed.
         print(exporter.stderr)
         if exporter.process.poll() is not None:
-            if exporter.process.returncode != 0:
+            if exporter.process.returncode != 0 and not exporter.was_killed:
                 failures.append(f"an exporter has ended with {exporter.process.returncode}")
             continue
         try:

@@ -116,6 +116,7 @@ class Exporter:
                 arguments.command(), env=environment_of(domain_id), stdout=stderr, stderr=stderr
             )
         self._addresses: list[Address] = []
+        self.was_killed = False
         # Parts of the errors that the test provokes.
         self.expected_errors: list[str] = []
 
@@ -200,6 +201,7 @@ class Exporter:
 
     def kill(self) -> None:
         """Ends the process without its help."""
+        self.was_killed = True
         self.process.kill()
         self.process.wait()
 

@@ -11,6 +11,8 @@ import pytest
 
 from exporter import END_WITHIN_S, NODE_NAME, TOPIC, Exporter, StartExporter, environment_of
 from robot import Robot, Talker, repeatedly
+from stopped_thread import stopped_thread
+from waiting import wait_until
 
 BOTH_SIGNALS = pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 
@@ -73,6 +75,17 @@ def test_it_is_not_ready_before_it_is(start_exporter: StartExporter) -> None:
 
     assert answers == sorted(answers, reverse=True)
     assert set(answers) <= {503, 200}
+
+
+def test_it_is_not_ready_while_the_ros_thread_stands_still(exporter: Exporter) -> None:
+    with stopped_thread(exporter.process.pid, "ros"):
+        answer = wait_until(
+            lambda: (answer := exporter.get("/readyz")).status == 503 and answer, "an exporter that is not ready"
+        )
+        assert "stopped turning" in answer.text
+        assert exporter.get("/livez").status == 200
+
+    exporter.wait_until_ready()
 
 
 class Stage:
@@ -161,3 +174,15 @@ def see_a_robot_and_kill_it(exporter: Exporter, domain_id: int, position: float)
 def test_metrics_flow_again_after_the_publisher_was_killed(exporter: Exporter, domain_id: int) -> None:
     see_a_robot_and_kill_it(exporter, domain_id, 1.0)
     see_a_robot_and_kill_it(exporter, domain_id, 2.0)
+
+
+def test_metrics_flow_again_after_the_exporter_was_killed(start_exporter: StartExporter, robot: Robot) -> None:
+    talker = robot.talker(TOPIC)
+    for position in (1.0, 2.0):
+        exporter = start_exporter()
+        with repeatedly(lambda position=position: talker.publish(["elbow"], [position])):
+            exporter.scrape_until(
+                lambda scrape, position=position: scrape.positions(TOPIC) == {"elbow": position},
+                f"the position {position}",
+            )
+        exporter.kill()

@@ -4,15 +4,19 @@ from collections.abc import Callable
 from itertools import product
 
 import pytest
-from rclpy.qos import ReliabilityPolicy
+from rclpy.duration import Duration
+from rclpy.qos import HistoryPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from std_msgs.msg import String
 
 from exporter import NODE_NAME, TOPIC, Exporter, StartExporter
-from robot import Robot, qos, repeatedly
+from robot import DEPTH, Robot, qos, repeatedly
 from waiting import wait_until
 
 PUBLISHER_QOS = list(product(["reliable", "best_effort"], ["volatile", "transient_local"]))
+
+# Of a publisher that promises a sign of life within this time.
+LEASE = Duration(seconds=1)
 
 # How old a message must be for its topic to be stale; short, because a test waits for it.
 STALE_AFTER_S = 0.5
@@ -34,6 +38,26 @@ def test_a_publisher_of_any_qos_is_heard_or_named(
     talker.publish(["elbow"], [1.0])
     scrape = exporter.wait_for_messages(1)
     assert scrape.positions(TOPIC) == {"elbow": 1.0}
+    exporter.wait_for_status("ok")
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        pytest.param({"history": HistoryPolicy.KEEP_ALL}, id="keep all"),
+        pytest.param({"depth": 1}, id="depth 1"),
+        pytest.param({"deadline": Duration(seconds=0.1)}, id="deadline"),
+        pytest.param({"lifespan": Duration(seconds=10)}, id="lifespan"),
+        pytest.param({"liveliness": LivelinessPolicy.AUTOMATIC, "liveliness_lease_duration": LEASE}, id="automatic"),
+        pytest.param({"liveliness": LivelinessPolicy.MANUAL_BY_TOPIC, "liveliness_lease_duration": LEASE}, id="manual"),
+    ],
+)
+def test_a_publisher_of_any_other_policy_is_heard(
+    exporter: Exporter, robot: Robot, policies: dict[str, object]
+) -> None:
+    talker = robot.talker(TOPIC, QoSProfile(**{"depth": DEPTH, **policies}))
+    exporter.wait_until_matched(talker)
+    talker.publish(["elbow"], [1.0])
     exporter.wait_for_status("ok")
 
 

@@ -21,8 +21,12 @@ use std::ops::Range;
 
 use crate::fault::Fault;
 
-/// The most bytes that a length may announce; a count that needs more is a lie, whatever else is true of the message.
-const MESSAGE_BYTES_MAX: usize = i32::MAX as usize;
+/// The longest message that is read: a million joints with names of 32 bytes. A count that needs more is a lie, whatever
+/// else is true of the message.
+const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// The most names that are read: working out where they go takes memory for each, before any limit of joints counts.
+const NAMES_MAX: usize = 1 << 20;
 
 /// The most bytes that may follow the last field: rmw's own serializer reserves room for alignment that empty arrays do
 /// not use, up to 12 bytes, and some senders pad the payload to a multiple of 4 or 8.
@@ -67,6 +71,9 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Reads the encapsulation header and the message's header; leaves the reader where the names begin.
     pub fn open(message: &'a [u8]) -> Result<(Self, Stamp), Fault> {
+        if message.len() > MESSAGE_BYTES_MAX {
+            return Err(Fault::BadLength);
+        }
         let (encapsulation, bytes) = message.split_first_chunk::<4>().ok_or(Fault::Truncated)?;
         let order = match encapsulation {
             [0, 0, _, _] => ByteOrder::Big,
@@ -98,7 +105,7 @@ impl<'a> Reader<'a> {
     pub fn names(&mut self) -> Result<NameBlock<'a>, Fault> {
         let block = self.rest();
         let start = self.at;
-        let count = self.count(size_of::<u32>())?;
+        let count = self.count(NAMES_MAX)?;
         for _ in 0..count {
             self.string()?;
         }
@@ -118,7 +125,7 @@ impl<'a> Reader<'a> {
     }
 
     fn doubles(&mut self) -> Result<Doubles<'a>, Fault> {
-        let count = self.count(size_of::<f64>())?;
+        let count = self.count(MESSAGE_BYTES_MAX / size_of::<f64>())?;
         if count > 0 {
             self.align(size_of::<f64>())?;
         }
@@ -127,7 +134,7 @@ impl<'a> Reader<'a> {
 
     /// A string without its NUL. An empty one may come without NUL, with length 0: CDR does not allow it, but some senders do it.
     fn string(&mut self) -> Result<&'a [u8], Fault> {
-        let length = self.count(1)?;
+        let length = self.count(MESSAGE_BYTES_MAX)?;
         match self.take(length)?.split_last() {
             None => Ok(&[]),
             Some((0, text)) => Ok(text),
@@ -135,10 +142,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The count of elements of at least `element_bytes` each.
-    fn count(&mut self, element_bytes: usize) -> Result<usize, Fault> {
+    /// A count of elements, of which there may be `most`.
+    fn count(&mut self, most: usize) -> Result<usize, Fault> {
         let count = self.u32()? as usize;
-        if count > MESSAGE_BYTES_MAX / element_bytes { Err(Fault::BadLength) } else { Ok(count) }
+        if count > most { Err(Fault::BadLength) } else { Ok(count) }
     }
 
     fn u32(&mut self) -> Result<u32, Fault> {

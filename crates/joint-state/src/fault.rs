@@ -13,8 +13,9 @@ pub enum Fault {
     /// The message ends before the data that it announces.
     #[error("the message ends before the data that it announces")]
     Truncated,
-    /// A length that no message can hold, a string that does not end in NUL where its length says, or data left over after the last field.
-    #[error("the message contradicts its own lengths")]
+    /// More than 64 MiB or 1,048,576 names, also if only announced, a string that does not end in NUL where its length says, or data left
+    /// over after the last field.
+    #[error("the message contradicts its own lengths, or is longer than 64 MiB or 1,048,576 names")]
     BadLength,
     /// More positions, velocities or efforts than names.
     #[error("the message has more values than names")]

@@ -136,7 +136,7 @@ const POSITIONS: usize = 32;
 const VELOCITIES: usize = 44;
 
 fn with_length(at: usize, length: u32) -> Result<(), Fault> {
-    let mut bytes = JointState::of([("a", 1.0)]).encode();
+    let mut bytes = JointState::of([("a", 0.0)]).encode();
     assert_eq!(bytes.len(), VELOCITIES + 8);
     bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
     let mut recorder = Recorder::new(100, u64::MAX);
@@ -164,8 +164,29 @@ fn a_length_that_no_message_can_hold_is_a_bad_length() {
 fn a_length_past_the_end_is_truncated() {
     for at in [FRAME_ID, NAMES, NAME, POSITIONS, VELOCITIES] {
         assert_eq!(with_length(at, 100), Err(Fault::Truncated), "at {at}");
-        assert_eq!(with_length(at, 0x0fff_ffff), Err(Fault::Truncated), "at {at}");
+        assert_eq!(with_length(at, 0x000f_ffff), Err(Fault::Truncated), "at {at}");
     }
+}
+
+#[test]
+fn a_message_longer_than_64_mib_is_a_bad_length() {
+    let mut message = JointState { frame_id: vec![b'x'; (64 << 20) - 1], ..JointState::default() }.encode();
+    let mut record = |bytes| {
+        message.resize(bytes, 0);
+        Recorder::new(1, 0).record(&message, 1).map(drop)
+    };
+    assert_eq!(record(64 << 20), Err(Fault::Truncated));
+    assert_eq!(record((64 << 20) + 1), Err(Fault::BadLength));
+}
+
+#[test]
+fn more_than_a_million_names_are_a_bad_length() {
+    let record = |names: usize| {
+        let message = JointState { name: vec![Vec::new(); names], ..JointState::default() };
+        Recorder::new(1, 0).record(&message.encode(), 1).map(|recorded| recorded.faults.iter().collect::<Vec<_>>())
+    };
+    assert_eq!(record(1 << 20), Ok(vec![Fault::BadName]));
+    assert_eq!(record((1 << 20) + 1), Err(Fault::BadLength));
 }
 
 #[test]
@@ -191,7 +212,7 @@ fn known_names_in_the_other_byte_order_are_not_known() {
     let mut recorder = Recorder::new(1, 0);
     recorder.record(&bytes, 1).expect("a good message");
     bytes[1] = 0;
-    assert_eq!(recorder.record(&bytes, 1), Err(Fault::Truncated));
+    assert_eq!(recorder.record(&bytes, 1), Err(Fault::BadLength));
 }
 
 #[test]

@@ -5,8 +5,13 @@
 //! once only; so each next learns of the other with the peer's next announcement, up to 3 s later. On loopback, where
 //! the announcement goes to 32 ports one by one, 16 starts of 50 took that long. Announcing from another thread mends it
 //! for us. Peers that miss our answer in the same way hear our next announcement after 1 s.
+//!
+//! And a participant in the place of one that was killed gets the same ports, of which the one in shared memory is dead
+//! to the peers that have it open: what they send is lost until their watchdog looks, and messages came 1.4 to 3.7 s
+//! after such a restart. Another port for messages in every process mends that.
 
 use std::ffi::c_char;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Mutex, Once, PoisonError};
@@ -16,6 +21,13 @@ use tempfile::NamedTempFile;
 const PROFILE: &str = include_str!("fast_dds_profile.xml");
 
 const PROFILE_VARIABLE: &str = "FASTRTPS_DEFAULT_PROFILES_FILE";
+
+/// What the profile has in the place of the offset of the port for messages.
+const USER_PORT_OFFSET: &str = "USER_PORT_OFFSET";
+
+/// The offsets to choose from are 11, which is the default, 13, and so on (DDSI-RTPS 2.5, 9.6.2.3: `d3`, and 2 ports for
+/// each participant). So many of them leave a domain's ports room for 30 participants before those of the next begin.
+const USER_PORT_OFFSETS: u64 = 90;
 
 /// Any of these is the user's own configuration of discovery, in which we do not meddle.
 const USERS_VARIABLES: [&str; 3] = [PROFILE_VARIABLE, "FASTDDS_DEFAULT_PROFILES_FILE", "ROS_DISCOVERY_SERVER"];
@@ -67,7 +79,8 @@ unsafe extern "C" {
 /// Fast DDS reads its configuration from a file alone, whose name it takes from the environment.
 fn set_profile() -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix("fast_dds_profile.").suffix(".xml").tempfile()?;
-    file.write_all(PROFILE.as_bytes())?;
+    let chosen = RandomState::new().build_hasher().finish() % USER_PORT_OFFSETS;
+    file.write_all(PROFILE.replace(USER_PORT_OFFSET, &(11 + 2 * chosen).to_string()).as_bytes())?;
     let path = file.path().to_owned();
     *FILE.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
     // SAFETY: what is to be feared is another thread in C's `getenv` whose list is freed or changed under it. (No

@@ -4,7 +4,7 @@
 //! woken per message and the history cannot overflow behind a slow waiter. Where a middleware holds locks while it
 //! calls, taking there would deadlock (rmw_zenoh), so everything outside a tested list goes through the wait set.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -27,6 +27,14 @@ const CALLBACK_TESTED: &[&str] = &["rmw_fastrtps_cpp"];
 
 /// Most messages that one turn of the spinner takes from one subscription before it looks after the others.
 const BATCH_MAX: usize = 1024;
+
+/// A buffer that one message has made larger than this is given back after it.
+const BUFFER_BYTES_MAX: usize = 4 << 20;
+
+thread_local! {
+    /// Whether this thread is the middleware's and in a handler.
+    static IN_HANDLER: Cell<bool> = const { Cell::new(false) };
+}
 
 fn callback_is_tested() -> bool {
     CALLBACK_TESTED.contains(&crate::middleware())
@@ -117,7 +125,8 @@ impl Subscription {
     ///
     /// `handler` gets each message as it was serialized (4 bytes of encapsulation, then CDR). With
     /// [`TakeIn::Callback`] it runs in the middleware's thread: it must not block. If it panics, it is not called
-    /// again, and [`SubscriptionProbe::pending`] stays above zero.
+    /// again, and [`SubscriptionProbe::pending`] stays above zero. A subscription that is dropped in such a handler
+    /// goes on: the middleware cannot end what it is in.
     ///
     /// # Errors
     /// When the name is not legal, the middleware refuses, or it is not known to allow [`TakeIn::Callback`].
@@ -177,8 +186,8 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         if self.take_in == TakeIn::Callback {
             // The middlewares on the tested list clear under the lock that they call under: after this returns, no
-            // call is under way and none will come, so the handle may go.
-            if self.shared.set_callback(None, ptr::null()).is_err() {
+            // call is under way and none will come, so the handle may go. In the call that would be a deadlock.
+            if IN_HANDLER.get() || self.shared.set_callback(None, ptr::null()).is_err() {
                 // It may still be called, so what it is called with has to stay.
                 std::mem::forget(Arc::clone(&self.shared));
             }
@@ -268,9 +277,13 @@ impl Shared {
                     let message = unsafe { bytes_of(&taking.buffer) };
                     increment(&self.counts.taken);
                     (taking.handler)(message, &info);
+                    if taking.buffer.buffer_capacity > BUFFER_BYTES_MAX {
+                        give_back(&mut taking.buffer);
+                    }
                 }
                 Ok(None) => return,
-                Err(_) => return increment(&self.counts.failed),
+                // Those behind it are due as well, and nobody announces them again.
+                Err(_) => increment(&self.counts.failed),
             }
         }
     }
@@ -311,9 +324,11 @@ unsafe extern "C" fn on_new_message(user_data: *const c_void, arrived: usize) {
     // SAFETY: `user_data` is the `Shared` given to `set_callback`, alive until the callback is cleared.
     let shared = unsafe { &*user_data.cast::<Shared>() };
     if arrived > 0 {
+        let outer = IN_HANDLER.replace(true);
         // A panic must not unwind into C. It leaves `pending` above zero, so that nothing is taken any more and the
         // probe shows it.
         let _ = catch_unwind(AssertUnwindSafe(|| shared.announce(arrived)));
+        IN_HANDLER.set(outer);
     }
 }
 
@@ -328,6 +343,15 @@ fn empty_buffer() -> Result<rcl_serialized_message_t, Error> {
         let mut buffer = rcutils_get_zero_initialized_uint8_array();
         let code = rcutils_uint8_array_init(&mut buffer, 0, &rcutils_get_default_allocator());
         check(code, "make a buffer").map(|()| buffer)
+    }
+}
+
+/// Empties the buffer; the next take makes it as large as it needs to be.
+fn give_back(buffer: &mut rcl_serialized_message_t) {
+    // SAFETY: the buffer is initialised; ended, it is made anew with the same allocator and no capacity.
+    unsafe {
+        let _ = check(rcutils_uint8_array_fini(buffer), "end a buffer");
+        let _ = check(rcutils_uint8_array_init(buffer, 0, &rcutils_get_default_allocator()), "make a buffer");
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Parameters {
     values: Arc<Mutex<BTreeMap<&'static str, ParameterValue>>>,
 }
 
+/// What the log shows of a name that somebody else has chosen.
+const NAME_CHARS_SHOWN: usize = 100;
+
 /// Why a parameter was not set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
@@ -99,7 +102,7 @@ impl Parameters {
     /// A value as it would be stored. An integer will do where a double is asked for: `stale_after:=5`.
     fn checked(&self, name: &str, value: ParameterValue) -> Result<(&Declaration, ParameterValue), Refusal> {
         let declared = self.declaration(name).ok_or_else(|| Refusal::Unknown {
-            name: name.to_owned(),
+            name: name.chars().take(NAME_CHARS_SHOWN).flat_map(char::escape_debug).collect(),
             known: self.declarations.iter().map(|declared| declared.name).collect::<Vec<_>>().join(", "),
         })?;
         let value = match (&declared.default, value) {
@@ -168,6 +171,14 @@ mod tests {
         let parameters = Parameters::load(declarations(), overrides).unwrap();
         assert_eq!(parameters.get::<f64>("stale_after"), 2.0);
         assert_eq!(parameters.get::<String>("qos"), "auto");
+    }
+
+    #[test]
+    fn a_name_of_any_length_is_told_on_a_line() {
+        let parameters = Parameters::load(declarations(), Vec::new()).expect("the defaults");
+        let refusal = parameters.settable(&format!("a\nb{}", "c".repeat(70_000)), ParameterValue::Integer(1)).unwrap_err();
+        let text = refusal.to_string();
+        assert!(text.starts_with("parameter a\\nbccc") && text.len() < 300, "{text}");
     }
 
     #[test]
