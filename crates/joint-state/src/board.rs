@@ -55,15 +55,23 @@ pub struct Board {
     chunks: Box<[OnceLock<Box<Chunk>>]>,
 }
 
-type Chunk = [Slot; CHUNK_SLOTS];
+/// The slots of 64 joints. A message brings first all positions, then all velocities and then all efforts, so each has a row of its own:
+/// this is several times faster than to go from joint to joint. Aligned, so that no row shares a line of the cache with another.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Chunk {
+    position: [AtomicU64; CHUNK_SLOTS],
+    velocity: [AtomicU64; CHUNK_SLOTS],
+    effort: [AtomicU64; CHUNK_SLOTS],
+    last_seen_ns: [AtomicU64; CHUNK_SLOTS],
+}
 
-/// The last values of one joint, as the bits of `f64`; NaN where the last message had none.
-#[derive(Debug, Default)]
-pub(crate) struct Slot {
-    pub(crate) position: AtomicU64,
-    pub(crate) velocity: AtomicU64,
-    pub(crate) effort: AtomicU64,
-    last_seen_ns: AtomicU64,
+/// The cells of neighbouring slots. The last values of a joint are kept as the bits of `f64`; NaN where the last message had none.
+pub(crate) struct Slots<'a> {
+    pub(crate) position: &'a [AtomicU64],
+    pub(crate) velocity: &'a [AtomicU64],
+    pub(crate) effort: &'a [AtomicU64],
+    last_seen_ns: &'a [AtomicU64],
 }
 
 /// Neighbouring slots of one chunk, at least one.
@@ -209,16 +217,16 @@ impl Board {
 
     fn copy_samples(&self, now_ns: u64, samples: &mut Vec<Sample>) {
         let forget_after_ns = self.forget_after_ns();
-        let live = self.slots().filter_map(|(index, slot)| {
-            let age_ns = slot.age_ns(now_ns).filter(|&age_ns| age_ns <= forget_after_ns)?;
-            Some(slot.sample(index, age_ns))
-        });
         samples.clear();
-        samples.extend(live);
+        for (first, chunk) in self.chunks() {
+            let live = chunk.ages(now_ns).filter(|&(_, age_ns)| age_ns <= forget_after_ns);
+            samples.extend(live.map(|(index, age_ns)| chunk.sample(first, index, age_ns)));
+        }
     }
 
-    fn slots(&self) -> impl Iterator<Item = (u32, &Slot)> {
-        (0..).zip(self.chunks.iter().map_while(OnceLock::get).flat_map(|chunk| chunk.iter()))
+    /// Every chunk that there is, with the number of its first slot.
+    fn chunks(&self) -> impl Iterator<Item = (u32, &Chunk)> {
+        (0..).step_by(CHUNK_SLOTS).zip(self.chunks.iter().map_while(OnceLock::get).map(AsRef::as_ref))
     }
 
     fn names(&self) -> Arc<Names> {
@@ -242,79 +250,94 @@ impl Board {
     }
 
     /// The slots of `range`; none where [`publish_names`](Board::publish_names) has made none.
-    pub(crate) fn slots_of(&self, range: &SlotRange) -> &[Slot] {
+    pub(crate) fn slots_of(&self, range: &SlotRange) -> Option<Slots<'_>> {
+        let chunk = self.chunks.get(range.first as usize / CHUNK_SLOTS)?.get()?;
         let start = range.first as usize % CHUNK_SLOTS;
-        let chunk = self.chunks.get(range.first as usize / CHUNK_SLOTS).and_then(OnceLock::get);
-        chunk.and_then(|chunk| chunk.get(start..start + range.len())).unwrap_or_default()
+        let range = start..start + range.len();
+        Some(Slots {
+            position: chunk.position.get(range.clone())?,
+            velocity: chunk.velocity.get(range.clone())?,
+            effort: chunk.effort.get(range.clone())?,
+            last_seen_ns: chunk.last_seen_ns.get(range)?,
+        })
     }
 
     /// The slots whose joint is forgotten at `now_ns`.
     pub(crate) fn forgotten(&self, now_ns: u64) -> Vec<u32> {
         let forget_after_ns = self.forget_after_ns();
-        let forgotten = |slot: &Slot| slot.age_ns(now_ns).is_some_and(|age_ns| age_ns > forget_after_ns);
-        self.slots().filter(|(_, slot)| forgotten(slot)).map(|(index, _)| index).collect()
+        let forgotten = |(first, chunk): (u32, &Chunk)| {
+            let old = chunk.ages(now_ns).filter(|&(_, age_ns)| age_ns > forget_after_ns);
+            old.map(|(index, _)| first + index as u32).collect::<Vec<_>>()
+        };
+        self.chunks().flat_map(forgotten).collect()
     }
 
     /// Empties the slots `emptied`, makes those that `names` needs, and shows `names` from now on.
     pub(crate) fn publish_names(&self, names: Arc<Names>, emptied: &[u32]) {
         for chunk in self.chunks.iter().take(names.of_slot.len().div_ceil(CHUNK_SLOTS)) {
-            chunk.get_or_init(|| Box::new(array::from_fn(|_| Slot::default())));
+            chunk.get_or_init(|| Box::new(Chunk::new()));
         }
         self.write(|| {
-            for slot in emptied.iter().flat_map(|&slot| self.slots_of(&SlotRange::of(slot))) {
-                slot.last_seen_ns.store(NEVER, Ordering::Relaxed);
+            for slot in emptied.iter().filter_map(|&slot| self.slots_of(&SlotRange::of(slot))) {
+                fill(slot.last_seen_ns, NEVER);
             }
             *self.lock_names() = names;
         });
     }
 }
 
-impl Slot {
-    /// Stores one value per slot in its `cell`, and that there is none in the slots for which there are too few. Returns how many values
-    /// are NaN or infinite.
-    ///
-    /// One cell of all slots after the other is several times faster than one slot after the other.
-    pub(crate) fn store(
-        slots: &[Slot],
-        cell: impl Fn(&Slot) -> &AtomicU64,
-        values: &[[u8; 8]],
-        bits: impl Fn([u8; 8]) -> u64,
-    ) -> u32 {
-        let mut non_finite = 0;
-        for (slot, &value) in slots.iter().zip(values) {
-            let bits = bits(value);
-            cell(slot).store(bits, Ordering::Relaxed);
-            non_finite += u32::from(!f64::from_bits(bits).is_finite());
-        }
-        for slot in slots.get(values.len()..).unwrap_or_default() {
-            cell(slot).store(ABSENT, Ordering::Relaxed);
-        }
-        non_finite
+impl Chunk {
+    fn new() -> Self {
+        let row = || array::from_fn(|_| AtomicU64::default());
+        Chunk { position: row(), velocity: row(), effort: row(), last_seen_ns: row() }
     }
 
-    /// Notes that a message of `arrival_ns` has named the joints of `slots`.
-    pub(crate) fn store_seen(slots: &[Slot], arrival_ns: u64) {
-        let seen_ns = arrival_ns.max(NEVER + 1);
-        slots.iter().for_each(|slot| slot.last_seen_ns.store(seen_ns, Ordering::Relaxed));
-    }
-
-    fn age_ns(&self, now_ns: u64) -> Option<u64> {
-        match self.last_seen_ns.load(Ordering::Relaxed) {
+    /// The index of each slot whose joint has had values, and nanoseconds since it last had.
+    fn ages(&self, now_ns: u64) -> impl Iterator<Item = (usize, u64)> {
+        self.last_seen_ns.iter().enumerate().filter_map(move |(index, cell)| match cell.load(Ordering::Relaxed) {
             NEVER => None,
-            last_seen_ns => Some(now_ns.saturating_sub(last_seen_ns)),
-        }
+            last_seen_ns => Some((index, now_ns.saturating_sub(last_seen_ns))),
+        })
     }
 
-    fn sample(&self, slot: u32, age_ns: u64) -> Sample {
-        let value = |cell: &AtomicU64| f64::from_bits(cell.load(Ordering::Relaxed));
+    fn sample(&self, first_slot: u32, index: usize, age_ns: u64) -> Sample {
+        let value = |row: &[AtomicU64; CHUNK_SLOTS]| f64::from_bits(row[index].load(Ordering::Relaxed));
         Sample {
-            slot,
+            slot: first_slot + index as u32,
             position: value(&self.position),
             velocity: value(&self.velocity),
             effort: value(&self.effort),
             age_ns,
         }
     }
+}
+
+impl Slots<'_> {
+    /// Notes that a message of `arrival_ns` has named the joints.
+    pub(crate) fn store_seen(&self, arrival_ns: u64) {
+        fill(self.last_seen_ns, arrival_ns.max(NEVER + 1));
+    }
+}
+
+/// Stores one value in each of `cells`, and that there is none in those for which there are too few. Returns how many values are NaN or
+/// infinite.
+pub(crate) fn store(cells: &[AtomicU64], values: &[[u8; 8]], bits: impl Fn([u8; 8]) -> u64) -> u64 {
+    for (cell, &value) in cells.iter().zip(values) {
+        cell.store(bits(value), Ordering::Relaxed);
+    }
+    fill(cells.get(values.len()..).unwrap_or_default(), ABSENT);
+    // Apart from the stores, which are atomic, the compiler counts several at a time.
+    values.iter().take(cells.len()).map(|&value| is_non_finite(bits(value))).sum()
+}
+
+/// 1 for NaN and infinities, whose exponent is all ones (IEEE 754-2019, 3.4): one more carries into the bit of the sign.
+fn is_non_finite(bits: u64) -> u64 {
+    const EXPONENT: u64 = 0x7ff << 52;
+    ((bits & EXPONENT) + (1 << 52)) >> 63
+}
+
+fn fill(cells: &[AtomicU64], value: u64) {
+    cells.iter().for_each(|cell| cell.store(value, Ordering::Relaxed));
 }
 
 /// Lets the writer finish: a message takes it about a microsecond, unless it has lost its core.
@@ -348,10 +371,10 @@ mod tests {
     #[test]
     fn a_board_has_no_slots_but_those_of_its_names() {
         let board = Board::new(100, 0);
-        assert!(board.slots_of(&SlotRange::of(0)).is_empty());
+        assert!(board.slots_of(&SlotRange::of(0)).is_none());
         board.publish_names(Arc::new(Names { generation: 1, of_slot: vec![None; 65] }), &[]);
-        assert_eq!(board.slots_of(&SlotRange { first: 66, len: 2 }).len(), 2);
-        assert!(board.slots_of(&SlotRange::of(128)).is_empty());
+        assert!(board.slots_of(&SlotRange { first: 66, len: 2 }).is_some_and(|slots| slots.effort.len() == 2));
+        assert!(board.slots_of(&SlotRange::of(128)).is_none());
     }
     /// The writer takes the slots from their joints and gives them to others, as a recorder does, while a reader copies all the time.
     #[test]
@@ -367,8 +390,9 @@ mod tests {
             board.publish_names(names(2 * round + 1, Some(round.to_string().into())), &[]);
             board.write(|| {
                 let values = [(round as f64).to_le_bytes(); CHUNK_SLOTS];
-                Slot::store(board.slots_of(&all), |slot| &slot.position, &values, u64::from_le_bytes);
-                Slot::store_seen(board.slots_of(&all), round);
+                let slots = board.slots_of(&all).expect("those of the names");
+                store(slots.position, &values, u64::from_le_bytes);
+                slots.store_seen(round);
             });
         };
         write(1);

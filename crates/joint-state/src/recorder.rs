@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::board::{Board, Slot};
+use crate::board::{self, Board};
 use crate::cdr::{ByteOrder, NameBlock, Reader, Stamp, Values};
 use crate::directory::Directory;
 use crate::fault::{Fault, FaultSet};
@@ -35,11 +35,11 @@ pub struct Recorded {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NonFinite {
     /// In `position`.
-    pub position: u32,
+    pub position: u64,
     /// In `velocity`.
-    pub velocity: u32,
+    pub velocity: u64,
     /// In `effort`.
-    pub effort: u32,
+    pub effort: u64,
 }
 
 impl Recorder {
@@ -133,12 +133,12 @@ fn store_as(
     let mut non_finite = NonFinite::default();
     board.write(|| {
         for run in layout.runs() {
-            let slots = board.slots_of(&run.slots);
+            let Some(slots) = board.slots_of(&run.slots) else { continue };
             let values = values.since_joint(run.joint);
-            non_finite.position += Slot::store(slots, |slot| &slot.position, values.position, bits);
-            non_finite.velocity += Slot::store(slots, |slot| &slot.velocity, values.velocity, bits);
-            non_finite.effort += Slot::store(slots, |slot| &slot.effort, values.effort, bits);
-            Slot::store_seen(slots, arrival_ns);
+            non_finite.position += board::store(slots.position, values.position, bits);
+            non_finite.velocity += board::store(slots.velocity, values.velocity, bits);
+            non_finite.effort += board::store(slots.effort, values.effort, bits);
+            slots.store_seen(arrival_ns);
         }
     });
     non_finite

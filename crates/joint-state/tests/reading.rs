@@ -52,8 +52,8 @@ fn expected(message: &JointState, age_ns: u64) -> BTreeMap<String, board_state::
     message.name.iter().enumerate().map(joint).collect()
 }
 
-fn non_finite(values: &[f64]) -> u32 {
-    values.iter().filter(|value| !value.is_finite()).count() as u32
+fn non_finite(values: &[f64]) -> u64 {
+    values.iter().filter(|value| !value.is_finite()).count() as u64
 }
 
 proptest! {

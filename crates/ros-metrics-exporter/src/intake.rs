@@ -87,7 +87,7 @@ impl Intake {
 
     fn count_non_finite(&self, seen: NonFinite) {
         for (counter, count) in self.metrics.nonfinite.iter().zip([seen.position, seen.velocity, seen.effort]) {
-            add(counter, u64::from(count));
+            add(counter, count);
         }
     }
 }
