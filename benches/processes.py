@@ -222,9 +222,10 @@ class BareLoop(Receiver):
     """take_loop: reports on its standard output when it gets SIGUSR1."""
 
     name = "bare loop"
+    options = ()
 
     def __init__(self, bench, domain_id):
-        super().__init__(bench, domain_id, [bench.program("take_loop")])
+        super().__init__(bench, domain_id, [bench.program("take_loop"), *self.options])
 
     def wait_ready(self):
         self.read_report()
@@ -261,10 +262,11 @@ class Exporter(HttpReceiver):
     """ros_metrics_exporter with its default parameters."""
 
     name = "exporter"
+    options = ()
 
     def __init__(self, bench, domain_id, port=None):
         port = port or free_port()
-        command = [bench.program("ros_metrics_exporter"), "--web.listen-address", f"127.0.0.1:{port}"]
+        command = [bench.program("ros_metrics_exporter"), "--web.listen-address", f"127.0.0.1:{port}", *self.options]
         super().__init__(bench, domain_id, command, port)
 
     def counts(self):
@@ -288,4 +290,24 @@ class PythonExporter(HttpReceiver):
         return Counts(int(received), None)
 
 
-RECEIVERS = {"exporter": Exporter, "bare_loop": BareLoop, "python": PythonExporter}
+class WaitSetExporter(Exporter):
+    """As the exporter works with a middleware that it may not take from in the callback."""
+
+    name = "exporter, wait set"
+    options = ("--ros-args", "-p", "take_in:=wait_set")
+
+
+class WaitSetLoop(BareLoop):
+    """The bare loop that takes in the same way."""
+
+    name = "bare loop, wait set"
+    options = ("--take-in", "wait_set")
+
+
+RECEIVERS = {
+    "exporter": Exporter,
+    "bare_loop": BareLoop,
+    "python": PythonExporter,
+    "exporter_wait_set": WaitSetExporter,
+    "bare_loop_wait_set": WaitSetLoop,
+}

@@ -4,11 +4,15 @@ import itertools
 import time
 
 from measurements.settings import progress
-from processes import BareLoop, Exporter, Load, PythonExporter, free_domain_id
+from processes import BareLoop, Exporter, Load, PythonExporter, WaitSetExporter, WaitSetLoop, free_domain_id
 from report import Section, Table, median, number, percent, ratio
 
 JOINTS = (7, 50, 500)
 RATES = (1000, 5000)
+CELLS_FEW = [(7, 1000), (500, 5000)]
+# Ours, and the bare loop that takes in the same way.
+CALLBACK = (Exporter, BareLoop)
+WAIT_SET = (WaitSetExporter, WaitSetLoop)
 MESSAGES = 100_000
 WARM_UP_SECONDS = 1.0
 DEPTH = 100
@@ -24,16 +28,22 @@ def measure(settings):
         f"Medians of {settings.runs} interleaved runs, {settings.window_seconds:g} s each. "
         "Lost: sent and not received, of the whole run."
     )
-    cells = [(7, 1000), (500, 5000)] if settings.quick else list(itertools.product(JOINTS, RATES))
-    receivers = settings.receivers("exporter", "bare_loop", "python")
+    cells = CELLS_FEW if settings.quick else list(itertools.product(JOINTS, RATES))
+    callback = settings.receivers("exporter", "bare_loop", "python")
+    wait_set = settings.receivers("exporter_wait_set", "bare_loop_wait_set")
+    section.tables.append(measure_table(settings, section, callback, cells, CALLBACK))
+    section.tables.append(measure_table(settings, section, wait_set, CELLS_FEW, WAIT_SET))
+    return section
+
+
+def measure_table(settings, section, receivers, cells, compared):
     header = ["joints", "messages/s", *(f"{receiver.name}, lost" for receiver in receivers)]
     table = Table([*header, "exporter / bare loop", "<= 1.15", "Python / exporter", ">= 16 at 7, 20 at 50"])
-    section.tables.append(table)
     for joints, rate in cells:
         found = measure_cell(settings, receivers, joints, rate)
         section.raw += found
-        table.rows.append(row(section, receivers, joints, rate, found))
-    return section
+        table.rows.append(row(section, receivers, joints, rate, found, compared))
+    return table
 
 
 def measure_cell(settings, receivers, joints, rate):
@@ -83,7 +93,7 @@ def cpu_seconds_per_message(receiver, window_seconds):
     return (cpu_after - cpu_before) / (cpu_read_after - cpu_read_before) / received_per_second
 
 
-def row(section, receivers, joints, rate, found):
+def row(section, receivers, joints, rate, found, compared):
     def medians(receiver, key):
         return median([result[key] for result in found if result["receiver"] == receiver.name])
 
@@ -91,10 +101,10 @@ def row(section, receivers, joints, rate, found):
         f"{number(medians(receiver, 'cpu_seconds'))}, {percent(medians(receiver, 'lost_share'))}"
         for receiver in receivers
     ]
-    exporter = medians(Exporter, "cpu_seconds")
-    times_bare_loop = ratio(exporter, medians(BareLoop, "cpu_seconds"))
+    exporter, bare_loop = (medians(receiver, "cpu_seconds") for receiver in compared)
+    times_bare_loop = ratio(exporter, bare_loop)
     times_cheaper = ratio(medians(PythonExporter, "cpu_seconds"), exporter)
-    where = f"{joints} joints at {rate}/s"
+    where = f"{compared[0].name}, {joints} joints at {rate}/s"
     python_bar = TIMES_CHEAPER_THAN_PYTHON_MIN.get(joints)
     return [
         joints,
