@@ -26,8 +26,8 @@ check: setup ## formatting, lints, documentation, licences, scripts
 demo: build ## the exporter watches a simulated robot arm, until Ctrl-C (DEMO_PORT, DEMO_SECONDS)
 	@$(RUN) python3 scripts/demo.py
 
-bench: build ## compare with Python and with a bare loop
-	$(RUN) scripts/bench.sh
+bench: setup ## compare with Python and with a bare loop
+	scripts/bench.sh
 
 clean: ## remove all that was built, .ros/ and .venv/ too
 	rm -rf target .ros .ros.partial.* .venv .venv.partial.* .tools tests/.pytest_cache

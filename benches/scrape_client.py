@@ -9,11 +9,15 @@ BUFFER_BYTES = 16 * 1024 * 1024
 class ScrapeClient:
     """Scrapes one address, over one connection for as long as the server keeps it."""
 
-    def __init__(self, port, path="/metrics"):
+    def __init__(self, port, headers=""):
         self.address = ("127.0.0.1", port)
-        self.request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+        self.request = f"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{headers}\r\n".encode()
         self.buffer = bytearray(BUFFER_BYTES)
         self.connection = None
+
+    def compressed(self):
+        """Another client of the same address, that asks for gzip."""
+        return ScrapeClient(self.address[1], "Accept-Encoding: gzip\r\n")
 
     def close(self):
         if self.connection is not None:

@@ -36,5 +36,5 @@ echo '*' >"$tools/.gitignore"
 partial="$(mktemp -d "$tools/partial.XXXXXX")"
 trap 'rm -rf "$partial"' EXIT
 fetch_package || skip "apt could not download it"
-unpack
+unpack || skip "the package could not be unpacked"
 echo "got $(promtool --version | head -n1) into .tools/"

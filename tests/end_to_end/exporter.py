@@ -30,7 +30,7 @@ ERROR_LINE = re.compile(r"^.*panicked.*$|^\S+ +ERROR .*$", re.MULTILINE)
 
 LISTEN_FLAG = "--web.listen-address"
 
-# The promise, and not a measurement: it is a hundred times what ending takes.
+# Not a measurement: it is a hundred times what ending takes.
 END_WITHIN_S = 1.0
 
 ParameterValue = bool | int | float | str | Sequence[str]

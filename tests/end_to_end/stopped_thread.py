@@ -32,7 +32,11 @@ def stopped_thread(process_id: int, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _request(PTRACE_DETACH, thread_id)
+        try:
+            _request(PTRACE_DETACH, thread_id)
+        except ProcessLookupError:
+            # It has ended with its process, and waits for whoever traces it to take note.
+            os.waitpid(thread_id, WAIT_FOR_ANY_THREAD)
 
 
 def _thread_id(process_id: int, name: str) -> int:

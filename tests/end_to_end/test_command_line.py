@@ -70,6 +70,15 @@ def test_faults_of_flags_and_of_parameters_do_not_hide_each_other(domain_id: int
     assert "sometimes" in ended.stderr
 
 
+def test_a_log_in_json_tells_of_faults_in_json(run_to_the_end: RunExporter) -> None:
+    ended = run_to_the_end("--log.format=json", parameters={"qos": "sometimes", "max_joints": -5})
+
+    events = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert ended.exit_code == EXIT_USAGE
+    assert [event["level"] for event in events] == ["ERROR", "ERROR"]
+    assert {"qos", "max_joints"} == {event["message"].split()[1].rstrip(":") for event in events}
+
+
 def test_a_log_in_json_is_json_line_by_line(start_exporter: StartExporter) -> None:
     exporter = start_exporter("--log.format=json", "--log.level=debug")
     exporter.end()

@@ -252,7 +252,7 @@ def test_a_joint_that_vanishes_leaves_its_age_and_then_nothing(start_exporter: S
     wrist_ages = [scrape.ages(TOPIC)["wrist"] for scrape in seen if "wrist" in scrape.ages(TOPIC)]
     assert wrist_ages == sorted(wrist_ages)
     assert stale_after_s < wrist_ages[-1] <= forget_after_s
-    # That the two seconds in between were seen, and not only their ends.
+    # That the time in between was seen, and not only its ends.
     assert any(stale_after_s < age_s for age_s in wrist_ages[:-1])
     assert seen[-1].positions(TOPIC) == {"elbow": 3.0}
 

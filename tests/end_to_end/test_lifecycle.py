@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from exporter import END_WITHIN_S, NODE_NAME, TOPIC, Exporter, StartExporter, environment_of
 from robot import Robot, Talker, repeatedly
 from stopped_thread import stopped_thread
-from waiting import wait_until
+from waiting import TIMEOUT_S, wait_until
 
 BOTH_SIGNALS = pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 
@@ -86,6 +87,30 @@ def test_it_is_not_ready_while_the_ros_thread_stands_still(exporter: Exporter) -
         assert exporter.get("/livez").status == 200
 
     exporter.wait_until_ready()
+
+
+def test_a_ros_thread_that_hangs_does_not_keep_the_process(exporter: Exporter) -> None:
+    process = psutil.Process(exporter.process.pid)
+    with stopped_thread(exporter.process.pid, "ros"):
+        exporter.process.terminate()
+        # It is gone but for the thread that is held, which is let go only now.
+        wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE, "the end", details=lambda: exporter.stderr)
+    assert exporter.process.wait(TIMEOUT_S) == 1
+    assert "stuck" in exporter.stderr
+    exporter.was_killed = True
+
+
+def test_it_is_not_ready_while_it_ends(exporter: Exporter) -> None:
+    address = exporter.address
+    with socket.create_connection((address.host, address.port), TIMEOUT_S) as connection:
+        # A request that has begun is answered; that the end has begun shows in its answer.
+        connection.sendall(b"GET /readyz HTTP/1.1\r\n")
+        exporter.process.terminate()
+        wait_until(lambda: "SIGTERM" in exporter.stderr, "the end has begun")
+        connection.sendall(b"Host: x\r\n\r\n")
+        answer = connection.makefile("rb").read().decode()
+    assert answer.startswith("HTTP/1.1 503 "), answer
+    assert "stopping" in answer
 
 
 class Stage:

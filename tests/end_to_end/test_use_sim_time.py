@@ -7,6 +7,7 @@ from rosgraph_msgs.msg import Clock
 
 from exporter import TOPIC, Exporter, StartExporter
 from robot import Robot, Talker, repeatedly, time_of
+from waiting import wait_until
 
 SECOND_NS = 10**9
 
@@ -123,3 +124,12 @@ def test_the_clock_is_nobodys_business_unless_asked_for(start_exporter: StartExp
         0 < scrape.value("ros_message_age_seconds_sum", topic_name=TOPIC) <= (time.time_ns() - stamped_ns) / SECOND_NS
     )
     assert not clock.is_heard()
+
+
+def test_before_the_first_clock_messages_are_undated_and_the_log_says_why(exporter: Exporter, talker: Talker) -> None:
+    talker.publish(["elbow"], [1.0])
+
+    scrape = exporter.wait_for_messages(1)
+    assert scrape.value("ros_message_undated_total", topic_name=TOPIC) == 1
+    assert scrape.value("ros_message_age_seconds_count", topic_name=TOPIC) == 0
+    wait_until(lambda: "/clock" in exporter.stderr, "a word on the silence of /clock")

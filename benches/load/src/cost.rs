@@ -13,12 +13,6 @@ pub fn cpu_seconds() -> Result<f64> {
     parse_cpu_seconds(&stat).context("/proc/self/stat is not as proc(5) describes it")
 }
 
-/// Resident set size, shared memory of the middleware included.
-pub fn rss_bytes() -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
-    parse_rss_bytes(&status).context("/proc/self/status is not as proc(5) describes it")
-}
-
 fn parse_cpu_seconds(stat: &str) -> Option<f64> {
     // The second field is the command in parentheses and may itself contain spaces and parentheses.
     let (_, after_command) = stat.rsplit_once(')')?;
@@ -26,12 +20,6 @@ fn parse_cpu_seconds(stat: &str) -> Option<f64> {
     let user_ticks: u64 = fields.next()?.parse().ok()?;
     let system_ticks: u64 = fields.next()?.parse().ok()?;
     Some((user_ticks + system_ticks) as f64 / TICKS_PER_SECOND)
-}
-
-fn parse_rss_bytes(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 #[cfg(test)]
@@ -42,10 +30,5 @@ mod tests {
     fn cpu_time_is_read_behind_any_command_name() {
         let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 3 0 100 1000 10 18446744073709551615";
         assert_eq!(parse_cpu_seconds(stat), Some(3.0));
-    }
-
-    #[test]
-    fn resident_memory_is_read_in_bytes() {
-        assert_eq!(parse_rss_bytes("Name:\tload\nVmRSS:\t   12 kB\nThreads:\t3\n"), Some(12 * 1024));
     }
 }

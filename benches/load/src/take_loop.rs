@@ -3,24 +3,26 @@
 //! Prints a report, one line of JSON, when it has subscribed, on each SIGUSR1, and when SIGTERM or SIGINT ends it.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
+use load::Reliability;
 use load::signals::{self, Termination};
-use load::{Reliability, cost};
 use r2r::sensor_msgs::msg::JointState;
-use ros_observer::{Context, Gid, GuardCondition, MessageInfo, Node, Qos, Spinner, Subscription, TakeIn};
+use ros_observer::{Context, GuardCondition, MessageInfo, Node, Qos, Spinner, Subscription, TakeIn};
+use stream_statistics::SequenceTracker;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Longest wait of the spinner; a signal ends it early.
 const TURN: Duration = Duration::from_secs(1);
 
-/// The sequence number of a middleware that counts none.
-const NO_SEQUENCE: u64 = u64::MAX;
+/// Publishers whose losses are counted at a time.
+const PUBLISHERS_MAX: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 /// Takes sensor_msgs/msg/JointState and only counts.
 #[derive(Debug, Clone, Parser)]
@@ -73,32 +75,9 @@ impl Arrived {
         }
     }
 
-    fn report(&self) -> Result<()> {
+    fn report(&self) {
         let (taken, lost) = (self.taken.load(Ordering::Relaxed), self.lost.load(Ordering::Relaxed));
-        let (cpu_seconds, rss_bytes) = (cost::cpu_seconds()?, cost::rss_bytes()?);
-        println!(r#"{{"taken": {taken}, "lost": {lost}, "cpu_seconds": {cpu_seconds}, "rss_bytes": {rss_bytes}}}"#);
-        Ok(())
-    }
-}
-
-/// The last sequence number of each publisher. A list: a topic has a few publishers, most often one.
-#[derive(Default)]
-struct Sequences(Vec<(Gid, u64)>);
-
-impl Sequences {
-    /// How many messages are missing between the publisher's last one and this one.
-    fn missing_before(&mut self, info: &MessageInfo) -> u64 {
-        let sequence = info.publication_sequence;
-        if sequence == NO_SEQUENCE {
-            return 0;
-        }
-        match self.0.iter_mut().find(|(publisher, _)| *publisher == info.publisher) {
-            Some((_, last)) => sequence.saturating_sub(std::mem::replace(last, sequence) + 1),
-            None => {
-                self.0.push((info.publisher, sequence));
-                0
-            }
-        }
+        println!(r#"{{"taken": {taken}, "lost": {lost}}}"#);
     }
 }
 
@@ -120,7 +99,8 @@ fn main() -> Result<()> {
         spinner.turn(TURN)?;
     }
     signals.join().expect("the signal thread does not panic")?;
-    arrived.report()
+    arrived.report();
+    Ok(())
 }
 
 fn subscribe(node: &Node, arguments: &Arguments, arrived: Arc<Arrived>) -> Result<Subscription> {
@@ -128,8 +108,12 @@ fn subscribe(node: &Node, arguments: &Arguments, arrived: Arc<Arrived>) -> Resul
         Reliability::Reliable => Qos::reliable(arguments.depth),
         Reliability::BestEffort => Qos::best_effort(arguments.depth),
     };
-    let mut sequences = Sequences::default();
-    let count = move |_: &[u8], info: &MessageInfo| arrived.add(sequences.missing_before(info));
+    let clock = Instant::now();
+    let mut sequences = SequenceTracker::with_capacity(PUBLISHERS_MAX);
+    let count = move |_: &[u8], info: &MessageInfo| {
+        let now_ns = clock.elapsed().as_nanos() as u64;
+        arrived.add(sequences.observe(info.publisher, info.publication_sequence, now_ns));
+    };
     Subscription::new::<JointState>(node, &arguments.topic, qos, arguments.take_in.resolve(), count)
         .with_context(|| format!("cannot subscribe to {:?}", arguments.topic))
 }
@@ -146,42 +130,11 @@ async fn report_until_terminated(arrived: &Arrived) -> Result<()> {
     let mut termination = Termination::new()?;
     let mut asked: io::Result<_> = signal(SignalKind::user_defined1());
     let asked = asked.as_mut().map_err(|error| anyhow::anyhow!("cannot take SIGUSR1: {error}"))?;
-    arrived.report()?;
+    arrived.report();
     loop {
         tokio::select! {
             () = termination.requested() => return Ok(()),
-            _ = asked.recv() => arrived.report()?,
+            _ = asked.recv() => arrived.report(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn info(publisher: u8, publication_sequence: u64) -> MessageInfo {
-        MessageInfo {
-            publisher: [publisher; size_of::<Gid>()],
-            publication_sequence,
-            source_timestamp_ns: 0,
-            received_timestamp_ns: 0,
-        }
-    }
-
-    #[test]
-    fn gaps_are_counted_for_each_publisher_apart() {
-        let mut sequences = Sequences::default();
-        let arriving = [(1, 5), (2, 1), (1, 6), (1, 9), (2, 2), (2, 2)];
-        let missing: Vec<u64> = arriving
-            .iter()
-            .map(|(publisher, sequence)| sequences.missing_before(&info(*publisher, *sequence)))
-            .collect();
-        assert_eq!(missing, [0, 0, 0, 2, 0, 0]);
-    }
-
-    #[test]
-    fn a_middleware_without_sequence_numbers_loses_nothing_that_can_be_told() {
-        let mut sequences = Sequences::default();
-        assert_eq!((1..4).map(|_| sequences.missing_before(&info(1, NO_SEQUENCE))).sum::<u64>(), 0);
     }
 }

@@ -7,8 +7,11 @@ use crate::board::SlotRange;
 use crate::cdr::{ByteOrder, NameBlock, Reader};
 use crate::fault::{Fault, FaultSet};
 
-/// How many layouts are kept, the least recently used goes: several publishers of partial messages share a topic, but not dozens.
-const LAYOUTS_MAX: usize = 16;
+/// How many layouts are kept, the least recently used goes: several publishers of partial messages share a topic, dozens in a fleet.
+const LAYOUTS_MAX: usize = 64;
+
+/// How many bytes of names all kept layouts together may have.
+const BLOCKS_BYTES_MAX: usize = 8 << 20;
 
 /// A larger block of names is not kept; 10,000 joints take about 300 kB.
 const BLOCK_BYTES_MAX: usize = 1 << 20;
@@ -127,6 +130,9 @@ impl Layouts {
         if layout.block_bytes() <= BLOCK_BYTES_MAX {
             self.0.truncate(LAYOUTS_MAX - 1);
             self.0.insert(0, layout);
+            while self.0.iter().map(Layout::block_bytes).sum::<usize>() > BLOCKS_BYTES_MAX {
+                self.0.pop();
+            }
         }
     }
 
@@ -187,6 +193,17 @@ mod tests {
             layouts.insert(layout(&name, Err(Fault::BadName)), 0);
             assert_eq!(is_kept(&mut layouts, &name), kept);
         }
+    }
+
+    #[test]
+    fn layouts_that_are_too_large_together_go() {
+        let mut layouts = Layouts::new();
+        for name in ["a", "b", "c", "d", "e", "f", "g", "h", "i"] {
+            layouts.insert(layout(&name.repeat(BLOCK_BYTES_MAX - 9), Err(Fault::BadName)), 0);
+        }
+        assert_eq!(layouts.0.len(), BLOCKS_BYTES_MAX / BLOCK_BYTES_MAX);
+        assert!(is_kept(&mut layouts, &"i".repeat(BLOCK_BYTES_MAX - 9)));
+        assert!(!is_kept(&mut layouts, &"a".repeat(BLOCK_BYTES_MAX - 9)));
     }
 
     #[test]

@@ -20,5 +20,5 @@ pub use failure::Failure;
 pub use parameters::{Constraint, Declaration, Parameters};
 pub use ros_clock::RosClock;
 pub use ros_thread::{Heartbeat, RosThread};
-pub use serve::{Page, serve};
+pub use serve::{Check, Page, serve};
 pub use start::{Startup, run};

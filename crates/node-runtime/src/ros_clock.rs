@@ -46,6 +46,11 @@ impl RosClock {
         Ok(Self { source: Source::Simulated { latest_ns, _subscription: Arc::new(subscription) } })
     }
 
+    /// Whether there is no ROS time because `/clock` has said nothing yet.
+    pub fn is_waiting(&self) -> bool {
+        self.at_reception_ns(0).is_none()
+    }
+
     /// Nanoseconds since the epoch of ROS time at the moment at which a message was received: `received_ns` is the
     /// system's clock then, as the middleware read it, or 0 where it does not say. `None` before the first `/clock`.
     pub fn at_reception_ns(&self, received_ns: i64) -> Option<i64> {

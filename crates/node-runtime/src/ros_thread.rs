@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,17 +14,20 @@ use crate::MonotonicClock;
 /// How often the thread looks at what changes without an event: matched publishers.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// A thread that has not turned for this long is taken for stuck.
-const STUCK_AFTER_NS: u64 = 5_000_000_000;
+/// How long the end of the thread is waited for: many times what a turn takes.
+const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// The running thread. Ends it and waits for it when dropped: a process whose ROS thread still runs when `main`
-/// returns crashes in the middleware's destructors.
+/// returns crashes in the middleware's destructors. One that is stuck in the middleware takes the process with it, with
+/// exit code 1.
 pub struct RosThread {
     stopping: Arc<AtomicBool>,
     wake: GuardCondition,
     thread: Option<JoinHandle<()>>,
     heartbeat: Heartbeat,
     end: oneshot::Receiver<Error>,
+    /// Has no sender any more when the thread has ended.
+    running: mpsc::Receiver<()>,
 }
 
 /// When the thread last turned. Cheap to clone.
@@ -46,7 +50,9 @@ impl RosThread {
         let heartbeat = Heartbeat { clock, last_turn_ns: Arc::new(AtomicU64::new(clock.now_ns())) };
         let (stop, beat) = (Arc::clone(&stopping), heartbeat.clone());
         let (ended, end) = oneshot::channel();
+        let (runs, running) = mpsc::sync_channel::<()>(0);
         let thread = Builder::new().name("ros".into()).spawn(move || {
+            let _runs = runs;
             let mut look_at = Instant::now();
             while !stop.load(Ordering::Acquire) {
                 let turn = match spinner.turn(look_at.saturating_duration_since(Instant::now())) {
@@ -55,7 +61,10 @@ impl RosThread {
                     Err(error) => return drop(ended.send(error)),
                 };
                 if turn.unanswered > 0 {
-                    tracing::warn!(services = turn.unanswered, "a client was not answered: it has gone");
+                    tracing::warn!(
+                        services = turn.unanswered,
+                        "a client was not answered, most likely because it has gone"
+                    );
                 }
                 let now = Instant::now();
                 if turn.graph_changed || now >= look_at {
@@ -65,7 +74,7 @@ impl RosThread {
                 beat.last_turn_ns.store(clock.now_ns(), Ordering::Relaxed);
             }
         })?;
-        Ok(Self { stopping, wake, thread: Some(thread), heartbeat, end })
+        Ok(Self { stopping, wake, thread: Some(thread), heartbeat, end, running })
     }
 
     /// Waits until the thread ends unasked, and says why.
@@ -91,6 +100,10 @@ impl Drop for RosThread {
         if let Err(error) = self.wake.trigger() {
             tracing::warn!(%error, "the ROS thread ends only at its next turn");
         }
+        if self.running.recv_timeout(END_WITHIN) == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::error!("the ROS thread is stuck: the process ends without it");
+            ros_observer::end_process(1);
+        }
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the ROS thread has panicked");
         }
@@ -98,8 +111,8 @@ impl Drop for RosThread {
 }
 
 impl Heartbeat {
-    /// Whether the thread has turned within the last 5 seconds.
-    pub fn is_turning(&self) -> bool {
-        self.clock.now_ns().saturating_sub(self.last_turn_ns.load(Ordering::Relaxed)) < STUCK_AFTER_NS
+    /// Since when the thread has not turned.
+    pub fn silent_for(&self) -> Duration {
+        Duration::from_nanos(self.clock.now_ns().saturating_sub(self.last_turn_ns.load(Ordering::Relaxed)))
     }
 }

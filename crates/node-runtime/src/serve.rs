@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use exposition::{
     Exporter, Health, Landing, Limits, ListenAddress, Options, Scrape, Server, Table, WebConfigFile, bind,
@@ -17,12 +18,17 @@ use crate::{Failure, RosThread, Startup};
 /// The web server's own metrics have the same names in every node, so that one dashboard shows all.
 const NAMESPACE: &str = "digital_twin";
 
+/// Tells what is wrong, if something is. Waits for nothing.
+pub type Check = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+
 /// What a node shows on the web.
 pub struct Page {
     /// The metrics.
     pub scrape: Arc<dyn Scrape>,
     /// Why the node is not ready, if it is not.
-    pub readiness: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    pub readiness: Check,
+    /// Why nothing but a restart helps, if that is so.
+    pub liveness: Check,
     /// What the landing page lists.
     pub tables: Arc<dyn Fn() -> Vec<Table> + Send + Sync>,
 }
@@ -42,7 +48,9 @@ pub fn serve(
     let info = startup.info;
     register_process(registry, take_in)?;
     let landing = Landing { tables: page.tables, ..Landing::new(info.name, env!("CARGO_PKG_VERSION"), info.about) };
-    let exporter = Exporter { scrape: page.scrape, health: Arc::new(Readiness(page.readiness)), landing };
+    let stopping = Arc::new(AtomicBool::new(false));
+    let health = NodeHealth { readiness: page.readiness, liveness: page.liveness, stopping: Arc::clone(&stopping) };
+    let exporter = Exporter { scrape: page.scrape, health: Arc::new(health), landing };
     let server = Server::new(exporter, startup.web.options, registry)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anybody can connect: from then on, to be asked to stop ends with 0.
@@ -55,6 +63,7 @@ pub fn serve(
                 () = asked => {}
                 error = ros_thread.failure() => failure = Some(error),
             }
+            stopping.store(true, Ordering::Relaxed);
         };
         server.serve(listeners, stop).await
     });
@@ -68,11 +77,22 @@ pub fn serve(
     Ok(())
 }
 
-struct Readiness(Box<dyn Fn() -> Result<(), String> + Send + Sync>);
+struct NodeHealth {
+    readiness: Check,
+    liveness: Check,
+    stopping: Arc<AtomicBool>,
+}
 
-impl Health for Readiness {
+impl Health for NodeHealth {
     fn readiness(&self) -> Result<(), String> {
-        (self.0)()
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err("the node is stopping".to_owned());
+        }
+        (self.readiness)()
+    }
+
+    fn liveness(&self) -> Result<(), String> {
+        (self.liveness)()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The order in which a node starts: arguments, log, ROS arguments, parameters and files, and only then endpoints and
+//! The order in which a node starts: arguments, ROS arguments, log, parameters and files, and only then endpoints and
 //! listeners.
 
 use std::ffi::OsString;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use ros_observer::{Context, Node};
 
-use crate::arguments::{Arguments, NodeInfo};
+use crate::arguments::{Arguments, Format, NodeInfo};
 use crate::serve::WebSettings;
 use crate::{Declaration, Failure, Parameters, telemetry};
 
@@ -33,22 +33,32 @@ pub fn run(
     let arguments: Vec<String> = match std::env::args_os().map(OsString::into_string).collect() {
         Ok(arguments) => arguments,
         Err(argument) => {
-            return report(info, &Failure::Configuration(vec![format!("argument {argument:?} is not UTF-8")]));
+            let failure = Failure::Configuration(vec![format!("argument {argument:?} is not UTF-8")]);
+            return report(info, &failure, Format::Text);
         }
     };
     let arguments = match Arguments::parse(info, arguments) {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
     };
+    let log = arguments.log;
     match start(info, declarations, arguments).and_then(node) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => report(info, &failure),
+        Err(failure) => {
+            // Too early a failure finds no log yet.
+            telemetry::init(log, None);
+            report(info, &failure, log.format)
+        }
     }
 }
 
-fn report(info: &NodeInfo, failure: &Failure) -> ExitCode {
-    // Where nobody reads it, the exit code has to do.
-    let _ = writeln!(std::io::stderr(), "{}", prefixed(info.name, failure));
+/// Tells why the node ends: plainly to a person, as events of the log to a program.
+fn report(info: &NodeInfo, failure: &Failure, format: Format) -> ExitCode {
+    match format {
+        // Where nobody reads it, the exit code has to do.
+        Format::Text => drop(writeln!(std::io::stderr(), "{}", prefixed(info.name, failure))),
+        Format::Json => failure.to_string().lines().for_each(|line| tracing::error!(node = info.name, "{line}")),
+    }
     failure.exit_code()
 }
 

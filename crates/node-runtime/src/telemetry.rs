@@ -19,6 +19,9 @@ pub(crate) fn init(flags: LogFlags, ros_level: Option<LogLevel>) {
     // A second start within one process (two nodes in one test) keeps the first log.
     let _ = match flags.format {
         Format::Text => log.with_ansi(false).try_init(),
-        Format::Json => log.json().flatten_event(true).try_init(),
+        Format::Json => {
+            std::panic::set_hook(Box::new(|panic| tracing::error!("{}", panic.to_string().replace('\n', " "))));
+            log.json().flatten_event(true).try_init()
+        }
     };
 }

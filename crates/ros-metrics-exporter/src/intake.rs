@@ -53,7 +53,7 @@ impl Intake {
             self.metrics.interval.observe(interval_seconds);
         }
         let evicted_before = self.sequences.evicted();
-        add(&self.metrics.lost, self.sequences.observe(info.publisher, info.publication_sequence));
+        add(&self.metrics.lost, self.sequences.observe(info.publisher, info.publication_sequence, arrival_ns));
         add(&self.metrics.untracked, self.sequences.evicted() - evicted_before);
         if info.source_timestamp_ns > 0 && info.received_timestamp_ns > 0 {
             match info.received_timestamp_ns - info.source_timestamp_ns {
@@ -65,8 +65,9 @@ impl Intake {
 
     fn count_stamp(&self, stamp: Stamp, info: &MessageInfo) {
         let Some(stamp_ns) = stamp.nanoseconds() else { return self.metrics.unstamped.inc() };
-        // Before the first /clock there is no ROS time to compare with.
-        let Some(now_ns) = self.ros_clock.at_reception_ns(info.received_timestamp_ns) else { return };
+        let Some(now_ns) = self.ros_clock.at_reception_ns(info.received_timestamp_ns) else {
+            return self.metrics.undated.inc();
+        };
         match now_ns.saturating_sub(stamp_ns) {
             age_ns @ 0.. => self.metrics.age.observe(age_ns as f64 / 1e9),
             _ => self.metrics.stamp_from_future.inc(),

@@ -27,6 +27,7 @@ pub(crate) struct Families {
     age: HistogramVec,
     latency: HistogramVec,
     unstamped: IntCounterVec,
+    undated: IntCounterVec,
     stamp_from_future: IntCounterVec,
     source_from_future: IntCounterVec,
     lost: IntCounterVec,
@@ -47,6 +48,7 @@ pub(crate) struct TopicMetrics {
     pub(crate) age: Histogram,
     pub(crate) latency: Histogram,
     pub(crate) unstamped: IntCounter,
+    pub(crate) undated: IntCounter,
     pub(crate) stamp_from_future: IntCounter,
     pub(crate) source_from_future: IntCounter,
     pub(crate) lost: IntCounter,
@@ -98,6 +100,11 @@ impl Families {
             unstamped: counter(
                 "ros_message_unstamped_total",
                 "Messages with no valid stamp (zero, negative, or with 10^9 nanoseconds or more), of no known age.",
+                &[TOPIC],
+            )?,
+            undated: counter(
+                "ros_message_undated_total",
+                "Messages of no known age, since /clock has told no ROS time yet (use_sim_time).",
                 &[TOPIC],
             )?,
             stamp_from_future: counter(
@@ -154,6 +161,7 @@ impl Families {
             age: self.age.with_label_values(&[topic]),
             latency: self.latency.with_label_values(&[topic]),
             unstamped: self.unstamped.with_label_values(&[topic]),
+            undated: self.undated.with_label_values(&[topic]),
             stamp_from_future: self.stamp_from_future.with_label_values(&[topic]),
             source_from_future: self.source_from_future.with_label_values(&[topic]),
             lost: self.lost.with_label_values(&[topic]),

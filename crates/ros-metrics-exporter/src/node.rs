@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use exposition::{Scrape, Table, encode_registry};
-use node_runtime::{Failure, Heartbeat, MonotonicClock, Page, RosClock, RosThread, Startup, serve};
+use node_runtime::{Check, Failure, Heartbeat, MonotonicClock, Page, RosClock, RosThread, Startup, serve};
 use prometheus::Registry;
 use r2r::ParameterValue;
 use ros_observer::{Spinner, TakeIn};
@@ -14,13 +15,26 @@ use crate::metrics::Families;
 use crate::parameters::{FORGET_AFTER, STALE_AFTER, nanoseconds, qos};
 use crate::topic::{Topic, TopicView, Watch};
 
+/// Nothing was taken, or the ROS thread has not turned, for this long: not ready.
+const NOT_READY_AFTER: Duration = Duration::from_secs(5);
+
+/// And for this long: only a restart will help.
+const DEAD_AFTER: Duration = Duration::from_secs(60);
+
+/// A topic that the node itself publishes, with another type.
+const OWN_TOPIC: &str = "/parameter_events";
+
+/// How long `/clock` may be silent before the log says so.
+const CLOCK_WITHIN: Duration = Duration::from_secs(5);
+
 /// Runs the node until it is asked to stop.
 pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let clock = MonotonicClock::new();
     let registry = Registry::new();
-    let take_in = take_in(&startup);
+    let (names, take_in) = checked(&startup)?;
     let mut spinner = Spinner::new(&startup.node)?;
-    let mut topics = watch(&startup, &mut spinner, &registry, clock, take_in)?;
+    let ros_clock = ros_clock(&startup, &mut spinner, take_in)?;
+    let mut topics = watch(&startup, &mut spinner, &registry, clock, &ros_clock, names, take_in)?;
     let exporter = Arc::new(JointExporter {
         clock,
         stale_after_ns: AtomicU64::new(nanoseconds(startup.parameters.get(STALE_AFTER))),
@@ -33,7 +47,9 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let settings = Arc::clone(&exporter);
     startup.parameters.offer(&startup.node, &mut spinner, move |name, value| settings.set(name, value))?;
 
+    let mut silence = ClockSilence { ros_clock, since: Instant::now(), told: false };
     let mut thread = RosThread::spawn(spinner, clock, move |graph_changed, now| {
+        silence.look(now);
         for topic in &mut topics {
             if let Err(error) = topic.look(graph_changed, now) {
                 tracing::warn!(%error, "the publishers of a topic are not known");
@@ -43,17 +59,46 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     })?;
     let page = Page {
         scrape: exporter.clone(),
-        readiness: readiness(&exporter, thread.heartbeat()),
+        readiness: works(&exporter, thread.heartbeat(), NOT_READY_AFTER),
+        liveness: works(&exporter, thread.heartbeat(), DEAD_AFTER),
         tables: tables(&exporter),
     };
     serve(startup, &registry, take_in, page, &mut thread)
 }
 
-fn take_in(startup: &Startup) -> TakeIn {
-    match startup.parameters.get::<String>("take_in").as_str() {
+/// What can be checked of the parameters only with a node: the full names of the topics, and where messages are taken.
+fn checked(startup: &Startup) -> Result<(Vec<String>, TakeIn), Failure> {
+    let mut faults = Vec::new();
+    let names = resolved_topics(startup, &mut faults);
+    let take_in = match startup.parameters.get::<String>("take_in").as_str() {
         "callback" => TakeIn::Callback,
         "wait_set" => TakeIn::WaitSet,
         _ => TakeIn::auto(),
+    };
+    if let Err(error) = take_in.check() {
+        faults.push(format!("parameter take_in: {error}"));
+    }
+    if faults.is_empty() { Ok((names, take_in)) } else { Err(Failure::Configuration(faults)) }
+}
+
+fn ros_clock(startup: &Startup, spinner: &mut Spinner, take_in: TakeIn) -> Result<RosClock, Failure> {
+    let simulated = startup.parameters.get::<bool>("use_sim_time");
+    Ok(if simulated { RosClock::simulated(&startup.node, spinner, take_in)? } else { RosClock::system() })
+}
+
+/// Says once that messages have no age because `/clock` is silent.
+struct ClockSilence {
+    ros_clock: RosClock,
+    since: Instant,
+    told: bool,
+}
+
+impl ClockSilence {
+    fn look(&mut self, now: Instant) {
+        if !self.told && self.ros_clock.is_waiting() && now.saturating_duration_since(self.since) >= CLOCK_WITHIN {
+            tracing::warn!("nothing on /clock yet: with use_sim_time, messages have no age before it");
+            self.told = true;
+        }
     }
 }
 
@@ -62,24 +107,25 @@ fn watch(
     spinner: &mut Spinner,
     registry: &Registry,
     clock: MonotonicClock,
+    ros_clock: &RosClock,
+    names: Vec<String>,
     take_in: TakeIn,
 ) -> Result<Vec<Topic>, Failure> {
     let parameters = &startup.parameters;
-    let simulated = parameters.get::<bool>("use_sim_time");
-    let ros_clock = if simulated { RosClock::simulated(&startup.node, spinner, take_in)? } else { RosClock::system() };
     let with = Watch {
         node: &startup.node,
         families: &Families::register(registry)?,
         clock,
-        ros_clock: &ros_clock,
+        ros_clock,
         qos: qos(parameters),
         take_in,
         max_joints: parameters.get::<i64>("max_joints") as u32,
         forget_after_ns: nanoseconds(parameters.get(FORGET_AFTER)),
     };
     let mut topics = Vec::new();
-    for name in resolved_topics(startup)? {
-        let topic = Topic::watch(&with, name)?;
+    for name in names {
+        let refused = |error| Failure::Configuration(vec![format!("parameter topics: {name}: {error}")]);
+        let topic = Topic::watch(&with, name.clone()).map_err(refused)?;
         spinner.add_subscription(topic.subscription());
         topics.push(topic);
     }
@@ -87,20 +133,21 @@ fn watch(
 }
 
 /// The full names of the parameter `topics`: the middleware knows those after remapping, and the metrics carry them.
-fn resolved_topics(startup: &Startup) -> Result<Vec<String>, Failure> {
+fn resolved_topics(startup: &Startup, faults: &mut Vec<String>) -> Vec<String> {
     let mut resolved: Vec<String> = Vec::new();
     for topic in startup.parameters.get::<Vec<String>>("topics") {
-        let fault = match startup.node.resolve_topic(&topic) {
-            Ok(name) if !resolved.contains(&name) => {
-                resolved.push(name);
-                continue;
+        match startup.node.resolve_topic(&topic) {
+            Ok(name) if name == OWN_TOPIC => {
+                faults.push(format!("parameter topics: {topic:?}: every node publishes its parameters there"));
             }
-            Ok(name) => format!("{topic:?} is {name} in full, which stands there already"),
-            Err(error) => format!("{topic:?}: {error}"),
-        };
-        return Err(Failure::Configuration(vec![format!("parameter topics: {fault}")]));
+            Ok(name) if !resolved.contains(&name) => resolved.push(name),
+            Ok(name) => {
+                faults.push(format!("parameter topics: {topic:?} is {name} in full, which stands there already"));
+            }
+            Err(error) => faults.push(format!("parameter topics: {topic:?}: {error}")),
+        }
     }
-    Ok(resolved)
+    resolved
 }
 
 /// What a scrape shows.
@@ -143,14 +190,15 @@ impl Scrape for JointExporter {
     }
 }
 
-/// Ready while the ROS thread turns and no topic's handler hangs. The subscriptions exist before anybody can ask.
-fn readiness(exporter: &Arc<JointExporter>, heartbeat: Heartbeat) -> Box<dyn Fn() -> Result<(), String> + Send + Sync> {
+/// Tells whether the ROS thread has stood still, or a topic's handler has hung, for this long. The subscriptions exist
+/// before anybody can ask.
+fn works(exporter: &Arc<JointExporter>, heartbeat: Heartbeat, patience: Duration) -> Check {
     let exporter = Arc::clone(exporter);
     Box::new(move || {
-        if !heartbeat.is_turning() {
+        if heartbeat.silent_for() > patience {
             return Err("the ROS thread has stopped turning".to_owned());
         }
-        match exporter.topics.iter().find(|topic| topic.is_stuck(exporter.clock.now_ns())) {
+        match exporter.topics.iter().find(|topic| topic.stuck_for(exporter.clock.now_ns()) > patience) {
             Some(topic) => Err(format!("messages of {} are announced and not taken", topic.name)),
             None => Ok(()),
         }

@@ -85,15 +85,15 @@ fn check_topics(value: &ParameterValue) -> Result<(), String> {
     if topics.is_empty() || topics.len() > TOPICS_MAX {
         return Err(format!("has {} topics, must have 1 to {TOPICS_MAX}", topics.len()));
     }
-    for (index, topic) in topics.iter().enumerate() {
-        if !is_topic_name(topic) {
-            return Err(format!("{topic:?} is not a topic name: letters, digits, _ and /, as in /robot1/joint_states"));
-        }
-        if topics[..index].contains(topic) {
-            return Err(format!("{topic:?} stands there twice"));
-        }
+    let bad: Vec<_> = topics.iter().filter(|topic| !is_topic_name(topic)).map(|topic| format!("{topic:?}")).collect();
+    let mut faults = Vec::new();
+    if !bad.is_empty() {
+        let names = bad.join(", ");
+        faults.push(format!("{names}: no topic name: letters, digits, _ and /, as in /robot1/joint_states"));
     }
-    Ok(())
+    let repeated = topics.iter().enumerate().filter(|(index, topic)| topics[..*index].contains(topic));
+    faults.extend(repeated.map(|(_, topic)| format!("{topic:?} stands there twice")));
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
 }
 
 /// The rules of <https://design.ros2.org/articles/topic_and_service_names.html>, without substitutions.
@@ -144,7 +144,8 @@ mod tests {
         assert!(check_topics(&topics(&["/a", "/b"])).is_ok());
         assert!(check_topics(&topics(&[])).unwrap_err().contains("has 0 topics"));
         assert!(check_topics(&topics(&["/a", "/a"])).unwrap_err().contains("twice"));
-        assert!(check_topics(&topics(&["/a b"])).unwrap_err().contains("/a b"));
+        let told = check_topics(&topics(&["/a b", "/c", "/d e"])).unwrap_err();
+        assert!(told.contains("/a b") && told.contains("/d e") && !told.contains("/c"), "{told}");
     }
 
     #[test]

@@ -53,13 +53,15 @@ pub(crate) enum Cause {
 pub(crate) struct Publishers {
     /// How many match.
     pub(crate) matched: usize,
-    /// Those that do not.
+    /// How many could, by type and QoS; more than match for a moment, or where something else keeps them from us.
+    pub(crate) compatible: usize,
+    /// Those that cannot.
     pub(crate) mismatches: Vec<Mismatch>,
 }
 
 /// Judges a topic by its publishers and the nanoseconds since its last message, if there was one.
 pub(crate) fn judge(publishers: &Publishers, last_message_age_ns: Option<u64>, stale_after_ns: u64) -> TopicStatus {
-    if publishers.matched == 0 {
+    if publishers.matched.max(publishers.compatible) == 0 {
         return match publishers.mismatches.iter().map(|mismatch| &mismatch.cause).max() {
             None => TopicStatus::NoPublisher,
             Some(Cause::Type(_)) => TopicStatus::TypeMismatch,
@@ -84,6 +86,7 @@ mod tests {
         let wrong_qos = mismatch(Cause::Qos("reliability".into()));
         let publishers = |matched, mismatches: &[&Mismatch]| Publishers {
             matched,
+            compatible: matched,
             mismatches: mismatches.iter().copied().cloned().collect(),
         };
         for (publishers, age_ns, expected) in [
@@ -96,6 +99,8 @@ mod tests {
             (publishers(1, &[&wrong_type]), None, TopicStatus::Silent),
             (publishers(1, &[]), Some(11), TopicStatus::Stale),
             (publishers(2, &[&wrong_qos]), Some(10), TopicStatus::Ok),
+            (Publishers { compatible: 1, ..publishers(0, &[&wrong_type]) }, None, TopicStatus::Silent),
+            (Publishers { compatible: 1, ..publishers(0, &[]) }, Some(11), TopicStatus::Stale),
         ] {
             assert_eq!(judge(&publishers, age_ns, 10), expected, "{publishers:?} {age_ns:?}");
         }

@@ -22,8 +22,8 @@ const TELL_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// Publishers of one topic whose sequence numbers are followed at a time.
 const TRACKED_PUBLISHERS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
-/// A handler that has taken nothing for this long, though there is something to take, hangs.
-const STUCK_AFTER_NS: u64 = 5_000_000_000;
+/// Publishers that the log warns of one by one within [`TELL_AGAIN_AFTER`].
+const WARNINGS_MAX: u32 = 10;
 
 /// How long a warning of a publisher waits for its node's name, which discovery tells after the publisher itself.
 const NAME_WITHIN: Duration = Duration::from_secs(1);
@@ -50,6 +50,7 @@ pub(crate) struct Topic {
     told: [Told; Fault::ALL.len()],
     /// Publishers that do not reach us: when each was first seen, and whether the log has told of it.
     mismatched: HashMap<Gid, (Instant, bool)>,
+    warnings: Warnings,
     /// Whether the publishers are known as of the last change of the graph.
     is_looked_at: bool,
 }
@@ -59,6 +60,29 @@ pub(crate) struct Topic {
 struct Told {
     count: u64,
     at: Option<Instant>,
+}
+
+/// How many publishers the log was warned of lately: one that restarts every second is another one every time.
+#[derive(Default)]
+struct Warnings {
+    since: Option<Instant>,
+    told: u32,
+}
+
+impl Warnings {
+    /// Warns, unless there have been too many; says when the last for now is told.
+    fn tell(&mut self, now: Instant, warn: impl FnOnce()) {
+        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= TELL_AGAIN_AFTER) {
+            *self = Self { since: Some(now), told: 0 };
+        }
+        self.told += 1;
+        if self.told <= WARNINGS_MAX {
+            warn();
+        }
+        if self.told == WARNINGS_MAX {
+            tracing::warn!("no more is said of publishers that do not match, for up to a minute");
+        }
+    }
 }
 
 /// A topic as the web server sees it.
@@ -81,13 +105,13 @@ struct Progress {
 }
 
 impl Progress {
-    fn is_stuck(&mut self, taken: u64, pending: usize, now_ns: u64) -> bool {
+    fn stuck_for_ns(&mut self, taken: u64, pending: usize, now_ns: u64) -> u64 {
         self.standing = match self.standing {
             _ if pending == 0 => None,
             Some((taken_before, since_ns)) if taken_before == taken => Some((taken, since_ns)),
             _ => Some((taken, now_ns)),
         };
-        self.standing.is_some_and(|(_, since_ns)| now_ns.saturating_sub(since_ns) > STUCK_AFTER_NS)
+        self.standing.map_or(0, |(_, since_ns)| now_ns.saturating_sub(since_ns))
     }
 }
 
@@ -125,6 +149,7 @@ impl Topic {
             view,
             told: Default::default(),
             mismatched: HashMap::new(),
+            warnings: Warnings::default(),
             is_looked_at: false,
         })
     }
@@ -147,12 +172,15 @@ impl Topic {
             return Ok(());
         }
         let endpoints = self.node.publishers(&self.view.name)?;
+        let found = endpoints.len();
         let mismatches: Vec<_> = endpoints.into_iter().filter_map(|endpoint| self.mismatch(endpoint)).collect();
+        let compatible = found - mismatches.len();
         self.tell_mismatches(&mismatches, now);
         if matched != known {
             tracing::info!(topic = self.view.name, publishers = matched, "publishers changed");
         }
-        *self.view.publishers.lock().unwrap_or_else(PoisonError::into_inner) = Publishers { matched, mismatches };
+        let publishers = Publishers { matched, compatible, mismatches };
+        *self.view.publishers.lock().unwrap_or_else(PoisonError::into_inner) = publishers;
         self.is_looked_at = true;
         Ok(())
     }
@@ -172,7 +200,7 @@ impl Topic {
         for mismatch in mismatches {
             let (since, told) = self.mismatched.entry(mismatch.publisher).or_insert((now, false));
             if !*told && (mismatch.node.is_some() || now.saturating_duration_since(*since) >= NAME_WITHIN) {
-                warn_of(&self.view.name, mismatch);
+                self.warnings.tell(now, || warn_of(&self.view.name, mismatch));
                 *told = true;
             }
         }
@@ -221,10 +249,10 @@ impl TopicView {
         judge(&self.publishers(), age_ns, stale_after_ns)
     }
 
-    /// Whether messages have been waiting for 5 seconds and none was taken, as far as those who ask have seen.
-    pub(crate) fn is_stuck(&self, now_ns: u64) -> bool {
+    /// For how long messages have been waiting and none was taken, as far as those who ask have seen.
+    pub(crate) fn stuck_for(&self, now_ns: u64) -> Duration {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.is_stuck(self.probe.taken(), self.probe.pending(), now_ns)
+        Duration::from_nanos(progress.stuck_for_ns(self.probe.taken(), self.probe.pending(), now_ns))
     }
 
     /// Brings the gauges that depend on the moment up to date.
@@ -245,14 +273,13 @@ mod tests {
 
     #[test]
     fn a_handler_is_stuck_when_messages_wait_and_none_is_taken() {
-        const LATER: u64 = STUCK_AFTER_NS + 1;
         let mut progress = Progress::default();
-        assert!(!progress.is_stuck(0, 0, LATER), "nothing waits");
-        assert!(!progress.is_stuck(0, 1, 2 * LATER), "one has come, just now as far as is known");
-        assert!(!progress.is_stuck(1, 3, 3 * LATER), "one was taken");
-        assert!(!progress.is_stuck(1, 4, 3 * LATER + STUCK_AFTER_NS), "not for long yet");
-        assert!(progress.is_stuck(1, 4, 4 * LATER), "for too long");
-        assert!(!progress.is_stuck(5, 0, 5 * LATER), "it goes on");
-        assert!(!progress.is_stuck(5, 1, 9 * LATER), "the time before counts no more");
+        assert_eq!(progress.stuck_for_ns(0, 0, 10), 0, "nothing waits");
+        assert_eq!(progress.stuck_for_ns(0, 1, 20), 0, "one has come, just now as far as is known");
+        assert_eq!(progress.stuck_for_ns(1, 3, 30), 0, "one was taken");
+        assert_eq!(progress.stuck_for_ns(1, 4, 35), 5);
+        assert_eq!(progress.stuck_for_ns(1, 4, 40), 10);
+        assert_eq!(progress.stuck_for_ns(5, 0, 50), 0, "it goes on");
+        assert_eq!(progress.stuck_for_ns(5, 1, 90), 0, "the time before counts no more");
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use r2r::ParameterValue;
 use r2r_rcl::*;
@@ -24,12 +24,14 @@ pub enum LogLevel {
 /// An initialised rcl context. Everything made from it keeps it alive; it is shut down when the last of them is gone.
 pub struct Context {
     rcl: Box<UnsafeCell<rcl_context_t>>,
+    /// Held while something is made in the context, which rcl does not promise to be thread-safe.
+    changes: Mutex<()>,
 }
 
-// SAFETY: rcl documents a context as usable from any thread once initialised (init and fini excepted, which happen in
-// `new` and `drop` alone, when no second reference exists). The box never moves the struct that rcl points at.
+// SAFETY: a context is bound to no thread. The box never moves the struct that rcl points at.
 unsafe impl Send for Context {}
-// SAFETY: as above: after `new`, only functions that rcl documents as thread-safe get this pointer.
+// SAFETY: init and fini of the context happen in `new` and `drop` alone, when no second reference exists. Nodes, guard
+// conditions and wait sets are made in it under `changes`; what else gets the pointer only reads what `new` has made.
 unsafe impl Sync for Context {}
 
 impl Context {
@@ -47,7 +49,8 @@ impl Context {
         let argv = if pointers.is_empty() { ptr::null() } else { pointers.as_ptr() };
         let options = InitOptions::new(domain_id)?;
         // SAFETY: a zero-initialised context is what rcl_init asks for.
-        let context = Self { rcl: Box::new(UnsafeCell::new(unsafe { rcl_get_zero_initialized_context() })) };
+        let rcl = Box::new(UnsafeCell::new(unsafe { rcl_get_zero_initialized_context() }));
+        let context = Self { rcl, changes: Mutex::new(()) };
         // SAFETY: `pointers` holds `arguments.len()` NUL-terminated strings that outlive the call, `options` is
         // initialised, and the context is zero-initialised and exclusively ours.
         let code = unsafe { rcl_init(pointers.len() as i32, argv, &options.0, context.as_ptr()) };
@@ -86,6 +89,19 @@ impl Context {
 
     pub(crate) fn as_ptr(&self) -> *mut rcl_context_t {
         self.rcl.get()
+    }
+
+    /// To be held while something is made in the context.
+    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The domain's number.
+    pub(crate) fn domain_id(&self) -> usize {
+        let mut domain_id = 0;
+        // SAFETY: the context is initialised.
+        let code = unsafe { rcl_context_get_domain_id(self.as_ptr(), &mut domain_id) };
+        check(code, "read the domain").map_or(0, |()| domain_id)
     }
 
     /// Parameter values given by `--params-file` and `-p name:=value` for the node of this fully qualified name, in

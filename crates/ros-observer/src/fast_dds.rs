@@ -27,7 +27,8 @@ const USER_PORT_OFFSET: &str = "USER_PORT_OFFSET";
 
 /// The offsets to choose from are 11, which is the default, 13, and so on (DDSI-RTPS 2.5, 9.6.2.3: `d3`, and 2 ports for
 /// each participant). So many of them leave a domain's ports room for 30 participants before those of the next begin.
-const USER_PORT_OFFSETS: u64 = 90;
+const USER_PORT_OFFSETS: usize = 90;
+const PARTICIPANTS: usize = 30;
 
 /// Any of these is the user's own configuration of discovery, in which we do not meddle.
 const USERS_VARIABLES: [&str; 3] = [PROFILE_VARIABLE, "FASTDDS_DEFAULT_PROFILES_FILE", "ROS_DISCOVERY_SERVER"];
@@ -42,12 +43,12 @@ const DISTRIBUTIONS: [&str; 2] = ["humble", "jazzy"];
 static FILE: Mutex<Option<NamedTempFile>> = Mutex::new(None);
 
 /// Gives Fast DDS our profile, unless the user has one. To be called before the first participant is made.
-pub(crate) fn offer_profile() {
+pub(crate) fn offer_profile(domain_id: usize) {
     static OFFERED: Once = Once::new();
     OFFERED.call_once(|| {
         if is_ours_to_choose() && environment_is_as_it_began() {
             // Not worth failing for: without the profile, discovery is slower now and then.
-            let _ = set_profile();
+            let _ = set_profile(domain_id);
         }
     });
 }
@@ -77,10 +78,10 @@ unsafe extern "C" {
 }
 
 /// Fast DDS reads its configuration from a file alone, whose name it takes from the environment.
-fn set_profile() -> io::Result<()> {
+fn set_profile(domain_id: usize) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix("fast_dds_profile.").suffix(".xml").tempfile()?;
-    let chosen = RandomState::new().build_hasher().finish() % USER_PORT_OFFSETS;
-    file.write_all(PROFILE.replace(USER_PORT_OFFSET, &(11 + 2 * chosen).to_string()).as_bytes())?;
+    let offset = user_port_offset(domain_id).to_string();
+    file.write_all(PROFILE.replace(USER_PORT_OFFSET, &offset).as_bytes())?;
     let path = file.path().to_owned();
     *FILE.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
     // SAFETY: what is to be feared is another thread in C's `getenv` whose list is freed or changed under it. (No
@@ -90,6 +91,16 @@ fn set_profile() -> io::Result<()> {
     // the new variable. Rust's own readers wait for std's lock.
     unsafe { std::env::set_var(PROFILE_VARIABLE, path) };
     Ok(())
+}
+
+/// An offset that leads to no port in shared memory that is there, whoever was killed or runs, if there is one.
+fn user_port_offset(domain_id: usize) -> usize {
+    let ports = 7400 + 250 * domain_id;
+    let is_free = |port: usize| !Path::new(&format!("/dev/shm/fastrtps_port{port}")).exists();
+    let begin = RandomState::new().build_hasher().finish() as usize;
+    let offset = |index: usize| 11 + 2 * ((begin.wrapping_add(index)) % USER_PORT_OFFSETS);
+    let leads_to_none = |offset: &usize| (0..PARTICIPANTS).all(|id| is_free(ports + offset + 2 * id));
+    (0..USER_PORT_OFFSETS).map(offset).find(leads_to_none).unwrap_or_else(|| offset(0))
 }
 
 /// Removes the file. To be called after the first participant was made: Fast DDS reads its configuration then, once.

@@ -33,6 +33,7 @@ impl GuardCondition {
                 _context: Arc::clone(context),
             };
             let options = rcl_guard_condition_get_default_options();
+            let _changing = context.changing();
             check(rcl_guard_condition_init(handle.rcl.get(), context.as_ptr(), options), "make a guard condition")?;
             Ok(Self { handle: Arc::new(handle) })
         }

@@ -9,6 +9,7 @@
 //! can reach undefined behaviour. Not for: deciding anything about the data, HTTP, configuration.
 
 mod context;
+mod end;
 mod error;
 mod fast_dds;
 mod graph;
@@ -21,12 +22,13 @@ mod spin;
 mod subscription;
 
 pub use context::{Context, LogLevel};
+pub use end::end_process;
 pub use error::Error;
 pub use graph::Endpoint;
 pub use guard::GuardCondition;
 pub use node::Node;
 pub use publisher::Publisher;
-pub use qos::{Durability, Qos, Reliability};
+pub use qos::{Qos, Reliability};
 pub use service::Service;
 pub use spin::{Spinner, Turn};
 pub use subscription::{Gid, MessageInfo, Subscription, SubscriptionProbe, TakeIn};

@@ -45,7 +45,8 @@ impl Node {
             context: Arc::clone(context),
         };
         // rmw_fastrtps makes the participant with the context's first node.
-        fast_dds::offer_profile();
+        fast_dds::offer_profile(context.domain_id());
+        let changing = context.changing();
         // SAFETY: the strings outlive the call, the context is initialised and lives as long as the handle; the
         // options are default ones (nothing in them needs to be freed) with rosout off, since rcl's own logging,
         // which would feed it, is not used.
@@ -54,6 +55,7 @@ impl Node {
             options.enable_rosout = false;
             rcl_node_init(handle.as_ptr(), name.as_ptr(), namespace.as_ptr(), context.as_ptr(), &options)
         };
+        drop(changing);
         fast_dds::profile_is_read();
         check(code, operation)?;
         Ok(Self { handle: Arc::new(handle) })

@@ -10,22 +10,12 @@ pub enum Reliability {
     Reliable,
 }
 
-/// Whether a late subscriber gets what was sent before it came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Durability {
-    Volatile,
-    TransientLocal,
-}
-
-/// The QoS of an endpoint of ours: keep-last history of a fixed depth. The depth is never copied from what a peer
+/// The QoS of an endpoint of ours: volatile, with a keep-last history of a fixed depth. The depth is never copied from what a peer
 /// reports, since Fast DDS reports none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Qos {
     /// Reliability requested or offered.
     pub reliability: Reliability,
-    /// Durability requested or offered.
-    pub durability: Durability,
     /// Samples kept, at least 1.
     pub depth: usize,
 }
@@ -33,12 +23,12 @@ pub struct Qos {
 impl Qos {
     /// Matches every publisher and never makes one wait.
     pub const fn best_effort(depth: usize) -> Self {
-        Self { reliability: Reliability::BestEffort, durability: Durability::Volatile, depth }
+        Self { reliability: Reliability::BestEffort, depth }
     }
 
     /// Lost samples are sent again; only reliable publishers match.
     pub const fn reliable(depth: usize) -> Self {
-        Self { reliability: Reliability::Reliable, durability: Durability::Volatile, depth }
+        Self { reliability: Reliability::Reliable, depth }
     }
 
     pub(crate) fn to_rmw(self) -> rmw_qos_profile_t {
@@ -50,10 +40,7 @@ impl Qos {
                 Reliability::BestEffort => rmw_qos_reliability_policy_e::RMW_QOS_POLICY_RELIABILITY_BEST_EFFORT,
                 Reliability::Reliable => rmw_qos_reliability_policy_e::RMW_QOS_POLICY_RELIABILITY_RELIABLE,
             },
-            durability: match self.durability {
-                Durability::Volatile => rmw_qos_durability_policy_e::RMW_QOS_POLICY_DURABILITY_VOLATILE,
-                Durability::TransientLocal => rmw_qos_durability_policy_e::RMW_QOS_POLICY_DURABILITY_TRANSIENT_LOCAL,
-            },
+            durability: rmw_qos_durability_policy_e::RMW_QOS_POLICY_DURABILITY_VOLATILE,
             deadline: UNSPECIFIED,
             lifespan: UNSPECIFIED,
             liveliness: rmw_qos_liveliness_policy_e::RMW_QOS_POLICY_LIVELINESS_SYSTEM_DEFAULT,

@@ -1,6 +1,6 @@
 //! One thread's work: services, subscriptions that are not served by callback, and changes of the graph.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use r2r::WrappedServiceTypeSupport;
@@ -14,7 +14,7 @@ use crate::{Context, Error, GuardCondition, Node, error::check};
 pub struct Spinner {
     wait_set: WaitSet,
     services: Vec<Box<dyn Answering>>,
-    subscriptions: Vec<Arc<Shared>>,
+    subscriptions: Vec<Weak<Shared>>,
     wake: GuardCondition,
     node: Node,
 }
@@ -61,10 +61,13 @@ impl Spinner {
     pub fn turn(&mut self, timeout: Duration) -> Result<Turn, Error> {
         // SAFETY: the node is initialised and alive; the condition belongs to it.
         let graph = unsafe { rcl_node_get_graph_guard_condition(self.node.handle().as_ptr()) };
-        self.wait_set.fill(&[graph, self.wake.as_ptr()], &self.subscriptions, &self.services)?;
+        self.subscriptions.retain(|subscription| subscription.strong_count() > 0);
+        // Kept for this turn: the wait set points at them.
+        let subscriptions: Vec<_> = self.subscriptions.iter().filter_map(Weak::upgrade).collect();
+        self.wait_set.fill(&[graph, self.wake.as_ptr()], &subscriptions, &self.services)?;
         self.wait_set.wait(timeout)?;
         let graph_changed = self.wait_set.guard_is_ready(0);
-        for (index, subscription) in self.subscriptions.iter().enumerate() {
+        for (index, subscription) in subscriptions.iter().enumerate() {
             if self.wait_set.subscription_is_ready(index) {
                 subscription.take_batch();
             }
@@ -99,6 +102,7 @@ impl WaitSet {
             let mut set =
                 Self { rcl: rcl_get_zero_initialized_wait_set(), resized: true, _context: Arc::clone(context) };
             let allocator = rcutils_get_default_allocator();
+            let _changing = context.changing();
             let code = rcl_wait_set_init(&mut set.rcl, 0, GUARDS, 0, 0, 0, 0, context.as_ptr(), allocator);
             check(code, "make a wait set").map(|()| set)
         }
@@ -112,7 +116,8 @@ impl WaitSet {
     ) -> Result<(), Error> {
         let operation = "fill the wait set";
         // SAFETY: the set is initialised and has room for what is added: it is resized whenever the lists have grown.
-        // Everything added is alive and stays so until the set is filled again.
+        // Everything added is alive and stays so for the turn; what the set then still
+        // points at is cleared before it is used again.
         unsafe {
             if !self.resized {
                 let code = rcl_wait_set_resize(&mut self.rcl, subscriptions.len(), GUARDS, 0, 0, services.len(), 0);

@@ -8,8 +8,8 @@ use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use r2r::WrappedTypesupport;
 use r2r_rcl::*;
@@ -55,6 +55,18 @@ impl TakeIn {
         if callback_is_tested() { Self::Callback } else { Self::WaitSet }
     }
 
+    /// Whether the running middleware is known to allow it.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check(self) -> Result<(), Error> {
+        if self == Self::WaitSet || callback_is_tested() {
+            return Ok(());
+        }
+        let message = format!("{} is not known to allow taking in the callback", crate::middleware());
+        Err(Error::new("take messages", RCL_RET_UNSUPPORTED as rcl_ret_t, message))
+    }
+
     /// The name in parameters and metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -79,7 +91,7 @@ pub struct MessageInfo {
 
 type Handler = Box<dyn FnMut(&[u8], &MessageInfo) + Send>;
 
-/// A subscription to serialized messages of one type.
+/// A subscription to serialized messages of one type. Dropped, it ends; through the wait set, after the spinner's turn.
 pub struct Subscription {
     shared: Arc<Shared>,
     take_in: TakeIn,
@@ -137,23 +149,12 @@ impl Subscription {
         take_in: TakeIn,
         handler: impl FnMut(&[u8], &MessageInfo) + Send + 'static,
     ) -> Result<Self, Error> {
-        if take_in == TakeIn::Callback && !callback_is_tested() {
-            let message = format!("{} is not known to allow taking in the callback", crate::middleware());
-            return Err(Error::new("subscribe", RCL_RET_UNSUPPORTED as rcl_ret_t, message));
-        }
+        take_in.check()?;
         let shared = Arc::new(Shared::new::<T>(node, topic, qos, Box::new(handler))?);
         if take_in == TakeIn::Callback {
             shared.set_callback(Some(on_new_message), Arc::as_ptr(&shared).cast())?;
         }
         Ok(Self { shared, take_in, requested: qos })
-    }
-
-    /// The topic's full name, after remapping.
-    pub fn topic(&self) -> String {
-        // SAFETY: the subscription is initialised; the string belongs to it and is copied at once.
-        unsafe { std::ffi::CStr::from_ptr(rcl_subscription_get_topic_name(self.shared.rcl.get())) }
-            .to_string_lossy()
-            .into_owned()
     }
 
     /// The QoS that was asked for.
@@ -176,9 +177,10 @@ impl Subscription {
         SubscriptionProbe { counts: Arc::clone(&self.shared.counts) }
     }
 
-    /// What the spinner has to take from; nothing for a subscription that is served by callback.
-    pub(crate) fn for_wait_set(&self) -> Option<Arc<Shared>> {
-        (self.take_in == TakeIn::WaitSet).then(|| Arc::clone(&self.shared))
+    /// What the spinner has to take from, for as long as it is there; nothing for a subscription that is served by
+    /// callback.
+    pub(crate) fn for_wait_set(&self) -> Option<Weak<Shared>> {
+        (self.take_in == TakeIn::WaitSet).then(|| Arc::downgrade(&self.shared))
     }
 }
 

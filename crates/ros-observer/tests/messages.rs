@@ -74,7 +74,6 @@ fn messages_come_in_order_with_their_origin_in_both_ways_of_taking() {
         }
         let probe = subscription.probe();
         assert_eq!((probe.taken(), probe.pending(), probe.failed()), (3, 0, 0));
-        assert_eq!(subscription.topic(), "/ros_observer_test/states");
     }
 }
 
@@ -124,6 +123,16 @@ fn a_subscription_dropped_in_its_handler_goes_on() {
         taken.recv_timeout(LONG_ENOUGH).expect("the handler was called and came back");
     }
     assert!(own.lock().expect("unpoisoned").is_none());
+}
+
+#[test]
+fn a_dropped_subscription_has_left_the_wait_set_and_the_graph() {
+    let node = node("dropped");
+    let (publisher, subscription, mut spinner, taken) = pair(&node, "dropped", TakeIn::WaitSet);
+    drop(subscription);
+    publisher.publish(&message("a")).expect("published");
+    // The handler, and with it the sender, is gone.
+    turn_until(&mut spinner, "the end of the handler", || taken.try_recv() == Err(TryRecvError::Disconnected));
 }
 
 #[test]

@@ -14,11 +14,22 @@ pub const UNNUMBERED: u64 = u64::MAX;
 /// `K` identifies a publisher. Allocates when created and never again.
 #[derive(Clone, Debug)]
 pub struct SequenceTracker<K> {
-    /// Each publisher's last number, the publisher last heard of first: most messages come from the one before's publisher.
-    last: Vec<(K, u64)>,
+    /// The publisher last heard of first: most messages come from the one before's publisher.
+    last: Vec<Heard<K>>,
     capacity: usize,
     evicted: u64,
 }
+
+/// What was last heard of a publisher.
+#[derive(Clone, Debug)]
+struct Heard<K> {
+    publisher: K,
+    sequence: u64,
+    at_ns: u64,
+}
+
+/// A publisher that was not heard of for this long has left, as far as can be told: to drop it loses nothing.
+const LEFT_AFTER_NS: u64 = 60_000_000_000;
 
 impl<K: Copy + Eq> SequenceTracker<K> {
     /// A tracker of at most `capacity` publishers at a time.
@@ -27,35 +38,37 @@ impl<K: Copy + Eq> SequenceTracker<K> {
         SequenceTracker { last: Vec::with_capacity(capacity.get()), capacity: capacity.get(), evicted: 0 }
     }
 
-    /// Takes a message. Returns how many messages of its publisher are missing before it.
-    pub fn observe(&mut self, publisher: K, sequence: u64) -> u64 {
+    /// Takes a message that arrived at `now_ns` of a monotonic clock. Returns how many messages of its publisher are missing before it.
+    pub fn observe(&mut self, publisher: K, sequence: u64, now_ns: u64) -> u64 {
         if sequence == UNNUMBERED {
             return 0;
         }
-        let Some(found) = self.last.iter().position(|&(key, _)| key == publisher) else {
-            self.admit(publisher, sequence);
+        let Some(found) = self.last.iter().position(|heard| heard.publisher == publisher) else {
+            self.admit(Heard { publisher, sequence, at_ns: now_ns });
             return 0;
         };
         self.last[..=found].rotate_right(1);
-        let last = &mut self.last[0].1;
-        let lost = sequence.saturating_sub(*last).saturating_sub(1);
-        *last = sequence.max(*last);
+        let heard = &mut self.last[0];
+        let lost = sequence.saturating_sub(heard.sequence).saturating_sub(1);
+        heard.sequence = sequence.max(heard.sequence);
+        heard.at_ns = now_ns;
         lost
     }
 
-    /// How many publishers were dropped, each the one not heard of for longest, to make room for another. Losses right before the next
-    /// message of a dropped publisher are not seen.
+    /// How many publishers were dropped, each the one not heard of for longest, to make room for another, though they had been heard of within
+    /// the minute before. Losses right before the next message of a dropped publisher are not seen.
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.evicted
     }
 
-    fn admit(&mut self, publisher: K, sequence: u64) {
-        if self.last.len() == self.capacity {
-            self.last.pop();
-            self.evicted += 1;
+    fn admit(&mut self, heard: Heard<K>) {
+        if self.last.len() == self.capacity
+            && let Some(dropped) = self.last.pop()
+        {
+            self.evicted += u64::from(heard.at_ns.saturating_sub(dropped.at_ns) < LEFT_AFTER_NS);
         }
-        self.last.insert(0, (publisher, sequence));
+        self.last.insert(0, heard);
     }
 }
 
@@ -71,21 +84,21 @@ mod tests {
     #[test]
     fn a_gap_is_loss_and_the_first_message_is_none() {
         let mut tracker = tracker(2);
-        assert_eq!([10, 11, 15].map(|sequence| tracker.observe(1, sequence)), [0, 0, 3]);
+        assert_eq!([10, 11, 15].map(|sequence| tracker.observe(1, sequence, 0)), [0, 0, 3]);
     }
 
     #[test]
     fn a_late_or_repeated_message_is_no_loss_and_moves_nothing_back() {
         let mut tracker = tracker(2);
-        assert_eq!([10, 14, 11, 14, 15].map(|sequence| tracker.observe(1, sequence)), [0, 3, 0, 0, 0]);
+        assert_eq!([10, 14, 11, 14, 15].map(|sequence| tracker.observe(1, sequence, 0)), [0, 3, 0, 0, 0]);
     }
 
     #[test]
     fn a_restarted_publisher_has_lost_nothing() {
         let mut tracker = tracker(2);
-        tracker.observe(1, 1_000_000);
+        tracker.observe(1, 1_000_000, 0);
         assert_eq!(
-            [(2, 1), (2, 2), (2, 4)].map(|(publisher, sequence)| tracker.observe(publisher, sequence)),
+            [(2, 1), (2, 2), (2, 4)].map(|(publisher, sequence)| tracker.observe(publisher, sequence, 0)),
             [0, 0, 1]
         );
     }
@@ -93,27 +106,37 @@ mod tests {
     #[test]
     fn unnumbered_messages_leave_no_trace() {
         let mut tracker = tracker(1);
-        tracker.observe(1, 5);
-        assert_eq!([tracker.observe(1, UNNUMBERED), tracker.observe(2, UNNUMBERED)], [0, 0]);
-        assert_eq!((tracker.observe(1, 7), tracker.evicted()), (1, 0));
+        tracker.observe(1, 5, 0);
+        assert_eq!([tracker.observe(1, UNNUMBERED, 0), tracker.observe(2, UNNUMBERED, 0)], [0, 0]);
+        assert_eq!((tracker.observe(1, 7, 0), tracker.evicted()), (1, 0));
     }
 
     #[test]
     fn the_widest_gap_does_not_overflow() {
         let mut tracker = tracker(1);
-        tracker.observe(1, 0);
-        assert_eq!(tracker.observe(1, u64::MAX - 1), u64::MAX - 2);
+        tracker.observe(1, 0, 0);
+        assert_eq!(tracker.observe(1, u64::MAX - 1, 0), u64::MAX - 2);
     }
 
     #[test]
     fn the_publisher_not_heard_of_for_longest_goes() {
         let mut tracker = tracker(2);
         for publisher in [1, 2, 1, 3] {
-            tracker.observe(publisher, 10);
+            tracker.observe(publisher, 10, 0);
         }
         assert_eq!(tracker.evicted(), 1);
-        assert_eq!(tracker.observe(1, 20), 9, "heard of lately");
-        assert_eq!(tracker.observe(2, 20), 0, "evicted");
+        assert_eq!(tracker.observe(1, 20, 0), 9, "heard of lately");
+        assert_eq!(tracker.observe(2, 20, 0), 0, "evicted");
+    }
+
+    #[test]
+    fn a_publisher_that_has_left_makes_room_without_a_word() {
+        let mut tracker = tracker(1);
+        tracker.observe(1, 10, 0);
+        tracker.observe(2, 10, LEFT_AFTER_NS);
+        assert_eq!(tracker.evicted(), 0);
+        tracker.observe(3, 10, 2 * LEFT_AFTER_NS - 1);
+        assert_eq!(tracker.evicted(), 1);
     }
 
     /// What each publisher's last number is and when it was heard of, in the order of first appearance.
@@ -153,7 +176,7 @@ mod tests {
             let mut tracker = tracker(capacity);
             let mut model = Model::default();
             for (now, (publisher, sequence)) in messages.into_iter().enumerate() {
-                let lost = tracker.observe(publisher, sequence);
+                let lost = tracker.observe(publisher, sequence, 0);
                 prop_assert_eq!(lost, model.observe(capacity, now, publisher, sequence));
                 prop_assert_eq!(tracker.evicted(), model.evicted);
             }

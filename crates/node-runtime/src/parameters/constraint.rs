@@ -62,7 +62,17 @@ fn shown(value: &ParameterValue) -> String {
     match value {
         ParameterValue::Double(value) => value.to_string(),
         ParameterValue::Integer(value) => value.to_string(),
-        ParameterValue::String(value) => format!("{value:?}"),
-        other => format!("{other:?}"),
+        ParameterValue::String(value) => format!("\"{}\"", shortened(value)),
+        other => shortened(&format!("{other:?}")),
     }
+}
+
+/// Text that somebody else has chosen, as the log shows it: on one line, and not longer than 100 characters or so.
+pub(super) fn shortened(text: &str) -> String {
+    let mut rest = text.chars();
+    let mut shown: String = rest.by_ref().take(100).flat_map(char::escape_debug).collect();
+    if rest.next().is_some() {
+        shown.push('…');
+    }
+    shown
 }

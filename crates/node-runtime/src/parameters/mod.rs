@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use constraint::Constraint;
+use constraint::shortened;
 use r2r::ParameterValue;
 use ros_observer::{Error, Node, Spinner};
 
@@ -32,9 +33,6 @@ pub struct Parameters {
     declarations: Arc<[Declaration]>,
     values: Arc<Mutex<BTreeMap<&'static str, ParameterValue>>>,
 }
-
-/// What the log shows of a name that somebody else has chosen.
-const NAME_CHARS_SHOWN: usize = 100;
 
 /// Why a parameter was not set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,7 +100,7 @@ impl Parameters {
     /// A value as it would be stored. An integer will do where a double is asked for: `stale_after:=5`.
     fn checked(&self, name: &str, value: ParameterValue) -> Result<(&Declaration, ParameterValue), Refusal> {
         let declared = self.declaration(name).ok_or_else(|| Refusal::Unknown {
-            name: name.chars().take(NAME_CHARS_SHOWN).flat_map(char::escape_debug).collect(),
+            name: shortened(name),
             known: self.declarations.iter().map(|declared| declared.name).collect::<Vec<_>>().join(", "),
         })?;
         let value = match (&declared.default, value) {
@@ -176,7 +174,8 @@ mod tests {
     #[test]
     fn a_name_of_any_length_is_told_on_a_line() {
         let parameters = Parameters::load(declarations(), Vec::new()).expect("the defaults");
-        let refusal = parameters.settable(&format!("a\nb{}", "c".repeat(70_000)), ParameterValue::Integer(1)).unwrap_err();
+        let refusal =
+            parameters.settable(&format!("a\nb{}", "c".repeat(70_000)), ParameterValue::Integer(1)).unwrap_err();
         let text = refusal.to_string();
         assert!(text.starts_with("parameter a\\nbccc") && text.len() < 300, "{text}");
     }
