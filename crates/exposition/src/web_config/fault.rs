@@ -67,6 +67,10 @@ impl Faults {
         self.found.push(Fault { file: self.file.clone(), key: key.into(), message: message.to_string() });
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.found.len()
+    }
+
     pub(super) fn into_result<T>(self, value: T) -> Result<T, WebConfigError> {
         if self.found.is_empty() { Ok(value) } else { Err(WebConfigError { faults: self.found }) }
     }

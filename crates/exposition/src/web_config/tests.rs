@@ -182,6 +182,25 @@ fn a_pair_that_is_missing_empty_or_no_pair_is_refused() {
 }
 
 #[test]
+fn a_section_with_any_key_is_never_plain_http() {
+    let directory = directory();
+    for empty in ["", "null", "''"] {
+        for (cert, key, missing) in
+            [("cert.pem", empty, "tls_server_config.key_file"), (empty, "key.pem", "tls_server_config.cert_file")]
+        {
+            let files = format!("tls_server_config:\n  cert_file: {cert}\n  key_file: {key}\n");
+            assert_one_fault(&directory, &files, missing, "is missing");
+            let client_auth = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: cert.pem\n";
+            assert_one_fault(&directory, &format!("{files}{client_auth}"), missing, "is missing");
+        }
+        for key in ["cert", "cert_file", "key", "key_file", "min_version", "client_ca", "client_auth_type"] {
+            let text = format!("tls_server_config:\n  {key}: {empty}\n");
+            assert_eq!(faults(&directory, &text).len(), 2, "both are missing in\n{text}");
+        }
+    }
+}
+
+#[test]
 fn the_rest_of_the_file_is_checked_as_strictly() {
     let directory = directory();
     for (text, key, message) in [

@@ -12,7 +12,7 @@ use rustls::{NamedGroup, ProtocolVersion, SupportedCipherSuite, SupportedProtoco
 
 use super::client_auth;
 use super::fault::Faults;
-use super::reader::Reader;
+use super::reader::{Content, Reader};
 use super::yaml::Section;
 
 struct Identity {
@@ -67,13 +67,8 @@ fn build(
 }
 
 fn read_identity(section: &mut Section, reader: &mut Reader<'_>) -> Option<Identity> {
-    for (inline_key, file_key) in [("cert", "cert_file"), ("key", "key_file")] {
-        if !section.has(inline_key) && !section.has(file_key) {
-            reader.faults.add(section.path_of(file_key), format!("is missing: TLS needs {file_key} or {inline_key}"));
-        }
-    }
-    let chain = reader.inline_or_file(section, "cert", "cert_file");
-    let key = reader.inline_or_file(section, "key", "key_file");
+    let chain = read_needed(section, "cert", "cert_file", reader);
+    let key = read_needed(section, "key", "key_file", reader);
 
     let chain = chain.and_then(|content| {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content.bytes).collect();
@@ -93,6 +88,16 @@ fn read_identity(section: &mut Section, reader: &mut Reader<'_>) -> Option<Ident
     });
     let (key, key_path) = key?;
     Some(Identity { chain: chain?, key, key_path })
+}
+
+/// Without content there is always a fault: a section that gives no identity must not pass for one that asks for none.
+fn read_needed(section: &mut Section, inline_key: &str, file_key: &str, reader: &mut Reader<'_>) -> Option<Content> {
+    let faults_before = reader.faults.count();
+    let content = reader.inline_or_file(section, inline_key, file_key);
+    if content.is_none() && reader.faults.count() == faults_before {
+        reader.faults.add(section.path_of(file_key), format!("is missing: TLS needs {file_key} or {inline_key}"));
+    }
+    content
 }
 
 pub(super) fn read_versions(section: &mut Section, faults: &mut Faults) -> Vec<&'static SupportedProtocolVersion> {
