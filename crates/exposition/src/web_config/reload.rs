@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, watch};
 
+use super::client_auth::ClientAuth;
 use super::fault::Faults;
 use super::{Sources, WebConfig, WebConfigError, load};
 use crate::metrics::Metrics;
@@ -13,8 +14,9 @@ use crate::metrics::Metrics;
 /// A web configuration file that was read without a fault; the server re-reads it, with all the files that it names, when one changes.
 ///
 /// A change takes hold of the requests and connections after it. While a newer configuration has a fault, the last good one stays in use.
-/// Two things need a restart, because a half-written file would look just like them: TLS is neither turned on nor off, and the last
-/// user is not removed.
+/// Three things need a restart, because a half-written file would look just like them: TLS is neither turned on nor off, what is asked
+/// of clients' certificates does not become less (it may become more; the last allowed name is not removed), and the last user is not
+/// removed.
 #[derive(Debug)]
 pub struct WebConfigFile {
     current: watch::Sender<Arc<WebConfig>>,
@@ -106,9 +108,41 @@ impl Watched {
         if current.tls.is_some() != new.tls.is_some() {
             faults.add("tls_server_config", "TLS is turned on or off only by a restart");
         }
+        if let (Some(current), Some(new)) = (&current.tls, &new.tls) {
+            refuse_weaker_client_auth(current.client_auth, new.client_auth, &mut faults);
+        }
         if current.users.is_some() && new.users.is_none() {
             faults.add("basic_auth_users", "the last user is removed only by a restart");
         }
         faults.into_result(new)
+    }
+}
+
+fn refuse_weaker_client_auth(current: ClientAuth, new: ClientAuth, faults: &mut Faults) {
+    if new >= current {
+        return;
+    }
+    let (key, message) = match new {
+        ClientAuth::RequireAndVerify => ("client_allowed_sans", "the last allowed name is removed only by a restart"),
+        _ => ("client_auth_type", "less is asked of clients' certificates only by a restart"),
+    };
+    faults.add(format!("tls_server_config.{key}"), message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_less_client_authentication_needs_a_restart() {
+        use ClientAuth::{None, RequireAllowedSan, RequireAndVerify, VerifyIfGiven};
+        let strictness = [None, VerifyIfGiven, RequireAndVerify, RequireAllowedSan];
+        for (at, current) in strictness.into_iter().enumerate() {
+            for (new_at, new) in strictness.into_iter().enumerate() {
+                let mut faults = Faults::new("web.yml".as_ref());
+                refuse_weaker_client_auth(current, new, &mut faults);
+                assert_eq!(faults.count(), usize::from(new_at < at), "{current:?} to {new:?}");
+            }
+        }
     }
 }

@@ -68,6 +68,8 @@ fn a_whole_file_is_read() {
     let config = load_text(&directory, &text).expect("no fault");
 
     let tls = config.tls.expect("TLS");
+    assert_eq!(tls.client_auth, client_auth::ClientAuth::RequireAllowedSan);
+    let tls = tls.server;
     let suites: Vec<_> =
         tls.crypto_provider().cipher_suites.iter().filter_map(|suite| suite.suite().as_str()).collect();
     assert_eq!(suites[3..], ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"]);
