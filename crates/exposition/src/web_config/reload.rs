@@ -54,35 +54,43 @@ impl WebConfigFile {
     }
 
     /// The configuration in use, after a look at the files where the last look is `interval` ago.
-    pub(crate) async fn current(&self, interval: Duration, metrics: &Metrics) -> Arc<WebConfig> {
-        if let Some(result) = self.reload_if_changed(interval).await {
-            metrics.count_reload(result.is_ok());
-            match result {
-                Ok(config) => {
-                    tracing::info!("the web configuration was re-read");
-                    self.current.send_replace(Arc::new(config));
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the web configuration changed and is faulty; the one before it stays in use")
-                }
-            }
-        }
+    pub(crate) async fn current(&self, interval: Duration, metrics: &Arc<Metrics>) -> Arc<WebConfig> {
+        self.reload_if_changed(interval, metrics).await;
         Arc::clone(&self.current.borrow())
     }
 
-    /// Nothing where nothing changed, or where another request is looking already.
-    async fn reload_if_changed(&self, interval: Duration) -> Option<Result<WebConfig, WebConfigError>> {
-        let mut watched = Arc::clone(self.watched.as_ref()?).try_lock_owned().ok()?;
+    /// Does nothing where another request is looking already.
+    async fn reload_if_changed(&self, interval: Duration, metrics: &Arc<Metrics>) {
+        let Some(watched) = &self.watched else { return };
+        let Ok(mut watched) = Arc::clone(watched).try_lock_owned() else { return };
         if watched.checked.elapsed() < interval {
-            return None;
+            return;
         }
-        let current = Arc::clone(&self.current.borrow());
-        // Files can be on a network: not on the server's thread.
-        let looked = tokio::task::spawn_blocking(move || watched.reload_if_changed(&current)).await;
-        looked.unwrap_or_else(|error| {
+        let (current, metrics) = (self.current.clone(), Arc::clone(metrics));
+        // Files can be on a network: not on the server's thread. The change takes hold there as well: this future ends early where
+        // its client hangs up, and the next look finds no change any more.
+        let look = move || {
+            let in_use = Arc::clone(&current.borrow());
+            if let Some(result) = watched.reload_if_changed(&in_use) {
+                take_hold(result, &current, &metrics);
+            }
+        };
+        if let Err(error) = tokio::task::spawn_blocking(look).await {
             tracing::error!(%error, "the look at the web configuration failed");
-            None
-        })
+        }
+    }
+}
+
+fn take_hold(result: Result<WebConfig, WebConfigError>, current: &watch::Sender<Arc<WebConfig>>, metrics: &Metrics) {
+    metrics.count_reload(result.is_ok());
+    match result {
+        Ok(config) => {
+            tracing::info!("the web configuration was re-read");
+            current.send_replace(Arc::new(config));
+        }
+        Err(error) => {
+            tracing::error!(%error, "the web configuration changed and is faulty; the one before it stays in use")
+        }
     }
 }
 
@@ -131,7 +139,35 @@ fn refuse_weaker_client_auth(current: ClientAuth, new: ClientAuth, faults: &mut 
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use prometheus::Registry;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_change_takes_hold_though_the_client_who_met_it_hangs_up() {
+        let file = tempfile::NamedTempFile::new().expect("file");
+        let web_config = WebConfigFile::load(file.path()).expect("no fault");
+        let registry = Registry::new();
+        let metrics = Arc::new(Metrics::register("x", &registry).expect("a name"));
+        fs::write(file.path(), "rate_limit:\n  interval: 1s\n  burst: 1\n").expect("written");
+
+        tokio::select! {
+            biased;
+            _ = web_config.current(Duration::ZERO, &metrics) => {}
+            // Polled once and dropped, as hyper does with the request of a client that is gone.
+            () = std::future::ready(()) => {}
+        }
+        // Locked until the look is over.
+        drop(web_config.watched.as_ref().expect("a file").lock().await);
+
+        assert!(web_config.current(Duration::MAX, &metrics).await.rate_limit.is_some());
+        let mut text = Vec::new();
+        crate::encode_registry(&registry, &mut text);
+        let text = String::from_utf8(text).expect("UTF-8");
+        assert!(text.contains("x_web_config_reloads_total{result=\"success\"} 1"), "{text}");
+    }
 
     #[test]
     fn only_less_client_authentication_needs_a_restart() {
