@@ -89,7 +89,10 @@ fn take_hold(result: Result<WebConfig, WebConfigError>, current: &watch::Sender<
             current.send_replace(Arc::new(config));
         }
         Err(error) => {
-            tracing::error!(%error, "the web configuration changed and is faulty; the one before it stays in use")
+            // One event each: a log has a line for an event.
+            for fault in error.faults() {
+                tracing::error!(%fault, "the web configuration changed and is faulty; the one before it stays in use");
+            }
         }
     }
 }
@@ -139,9 +142,12 @@ fn refuse_weaker_client_auth(current: ClientAuth, new: ClientAuth, faults: &mut 
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fmt, fs};
 
     use prometheus::Registry;
+    use tracing::field::Field;
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
 
     use super::*;
 
@@ -167,6 +173,54 @@ mod tests {
         crate::encode_registry(&registry, &mut text);
         let text = String::from_utf8(text).expect("UTF-8");
         assert!(text.contains("x_web_config_reloads_total{result=\"success\"} 1"), "{text}");
+    }
+
+    /// Takes the `fault` of every event.
+    #[derive(Clone, Default)]
+    struct Log(Arc<std::sync::Mutex<Vec<String>>>);
+
+    impl Subscriber for Log {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            event.record(&mut |field: &Field, value: &dyn fmt::Debug| {
+                if field.name() == "fault" {
+                    self.0.lock().expect("not poisoned").push(format!("{value:?}"));
+                }
+            });
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn every_fault_is_an_event_of_one_line() {
+        let file = tempfile::NamedTempFile::new().expect("file");
+        fs::write(file.path(), "rate_limit: 1\n\"a\\nb\": 2\nhttp_server_config:\n  http2: true\n").expect("written");
+        let error = load(file.path(), &mut Sources::default()).expect_err("three faults");
+        let metrics = Metrics::register("x", &Registry::new()).expect("a name");
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            take_hold(Err(error), &watch::Sender::new(Arc::default()), &metrics);
+        });
+        let events = log.0.lock().expect("not poisoned");
+        let keys = ["http_server_config.http2", "rate_limit", "a\\nb"];
+        assert_eq!(events.len(), keys.len(), "{events:#?}");
+        for (event, key) in events.iter().zip(keys) {
+            assert!(event.contains(&format!(": {key}: ")) && !event.contains('\n'), "{event}");
+        }
     }
 
     #[test]
