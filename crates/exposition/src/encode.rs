@@ -40,7 +40,10 @@ mod tests {
         let series = encode_registry(&registry, &mut out);
 
         let text = String::from_utf8(out).expect("UTF-8");
-        assert!(text.starts_with("already 1\n# HELP g help\\nof two lines\n# TYPE g gauge\ng{label=\"a\\nb\"} 1\n"), "{text}");
+        assert!(
+            text.starts_with("already 1\n# HELP g help\\nof two lines\n# TYPE g gauge\ng{label=\"a\\nb\"} 1\n"),
+            "{text}"
+        );
         assert_eq!(series, 2 + 4, "two gauges; le=1, le=+Inf, sum and count\n{text}");
     }
 }
