@@ -64,7 +64,7 @@ async fn open(stream: TcpStream, responder: &Responder) -> Result<Opened, Closed
     }
     let web_config = responder.web_config.current(limits.web_config_check_interval, &responder.metrics).await;
     let Some(tls) = &web_config.tls else { return Ok(Opened::Plain(stream)) };
-    match timeout(limits.tls_handshake_timeout, TlsAcceptor::from(Arc::clone(tls)).accept(stream)).await {
+    match timeout(limits.tls_handshake_timeout, TlsAcceptor::from(Arc::clone(&tls.server)).accept(stream)).await {
         Ok(Ok(stream)) => Ok(Opened::Tls(Box::new(stream))),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");

@@ -26,6 +26,11 @@ impl Endpoint {
         }
     }
 
+    /// Asked by an orchestrator, which takes an answer that does not come for a failure.
+    pub(crate) fn is_probe(self) -> bool {
+        matches!(self, Self::Liveness | Self::Readiness)
+    }
+
     pub(crate) fn of_path(path: &str, telemetry_path: &TelemetryPath) -> Self {
         match path {
             "/" => Self::Landing,

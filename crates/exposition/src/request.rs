@@ -62,7 +62,7 @@ impl Responder {
     pub(crate) async fn respond(&self, request: Request<Incoming>) -> Reply {
         let endpoint = Endpoint::of_path(request.uri().path(), &self.telemetry_path);
         let web_config = self.web_config.current(self.limits.web_config_check_interval, &self.metrics).await;
-        let admitted = self.admit(request, &web_config).await;
+        let admitted = self.admit(endpoint, request, &web_config).await;
         let answered = admitted.and_then(|admitted| self.answer(endpoint, &admitted));
         let mut reply = answered.unwrap_or_else(|rejection| {
             self.metrics.count_rejection(rejection);
@@ -73,9 +73,16 @@ impl Responder {
         reply
     }
 
-    /// The checks that hold for every endpoint, cheapest first.
-    async fn admit(&self, request: Request<Incoming>, web_config: &WebConfig) -> Result<Request<()>, Rejection> {
-        if web_config.rate_limit.as_ref().is_some_and(|limit| !limit.admit(Instant::now())) {
+    /// What is checked before the endpoint has its turn, cheapest first.
+    async fn admit(
+        &self,
+        endpoint: Endpoint,
+        request: Request<Incoming>,
+        web_config: &WebConfig,
+    ) -> Result<Request<()>, Rejection> {
+        // A probe neither takes a token nor needs one, as it needs none of the requests that are answered at one time.
+        let rate_limit = web_config.rate_limit.as_ref().filter(|_| !endpoint.is_probe());
+        if rate_limit.is_some_and(|limit| !limit.admit(Instant::now())) {
             return Err(Rejection::RateLimit);
         }
         let (parts, body) = request.into_parts();

@@ -16,19 +16,22 @@ use super::fault::Faults;
 use super::reader::{Content, Reader};
 use super::yaml::Section;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ClientAuth {
+/// What is asked of clients, from nothing to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ClientAuth {
     None,
     VerifyIfGiven,
     RequireAndVerify,
+    /// As [`Self::RequireAndVerify`], with a name out of `client_allowed_sans`.
+    RequireAllowedSan,
 }
 
-/// The verifier that the section asks for; none when no certificate is asked of clients.
+/// What the section asks of clients, and who verifies it; nothing when no certificate is asked for.
 pub(super) fn read(
     section: &mut Section,
     provider: &Arc<CryptoProvider>,
     reader: &mut Reader<'_>,
-) -> Option<Arc<dyn ClientCertVerifier>> {
+) -> Option<(ClientAuth, Arc<dyn ClientCertVerifier>)> {
     let client_auth = read_type(section, &mut reader.faults);
     let authorities = reader.inline_or_file(section, "client_ca", "client_ca_file");
     let allowed_sans = read_allowed_sans(section, client_auth?, &mut reader.faults);
@@ -46,9 +49,9 @@ pub(super) fn read(
         (client_auth, Some(authorities)) => {
             let verifier = build(client_auth, authorities, provider, &mut reader.faults)?;
             Some(if allowed_sans.is_empty() {
-                verifier
+                (client_auth, verifier)
             } else {
-                Arc::new(SanVerifier { inner: verifier, allowed_sans })
+                (ClientAuth::RequireAllowedSan, Arc::new(SanVerifier { inner: verifier, allowed_sans }))
             })
         }
     }

@@ -63,11 +63,29 @@ impl Faults {
         Self { file: file.to_owned(), found: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, key: impl Into<String>, message: impl fmt::Display) {
-        self.found.push(Fault { file: self.file.clone(), key: key.into(), message: message.to_string() });
+    pub(super) fn add(&mut self, key: impl AsRef<str>, message: impl fmt::Display) {
+        let (key, message) = (one_line(key.as_ref()), one_line(&message.to_string()));
+        self.found.push(Fault { file: self.file.clone(), key, message });
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.found.len()
     }
 
     pub(super) fn into_result<T>(self, value: T) -> Result<T, WebConfigError> {
         if self.found.is_empty() { Ok(value) } else { Err(WebConfigError { faults: self.found }) }
     }
+}
+
+/// Both can quote the file, in which a string can hold any character.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_debug());
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }

@@ -22,13 +22,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hyper::HeaderMap;
-use rustls::ServerConfig;
 
 pub use fault::{Fault, WebConfigError};
 pub(crate) use rate_limit::RateLimit;
 use reader::Reader;
 pub use reload::WebConfigFile;
 use sources::Sources;
+use tls::Tls;
 pub(crate) use users::{Login, Users};
 use yaml::Section;
 
@@ -36,7 +36,7 @@ use yaml::Section;
 #[derive(Debug, Default)]
 pub(crate) struct WebConfig {
     /// Absent: plain HTTP.
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) tls: Option<Tls>,
     /// Set on every response, over the server's own.
     pub(crate) headers: HeaderMap,
     /// Absent: no user is asked for.

@@ -1,4 +1,4 @@
-//! `rate_limit`: a token bucket over all requests.
+//! `rate_limit`: a token bucket over all requests but probes.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -68,6 +68,8 @@ fn a_whole_file_is_read() {
     let config = load_text(&directory, &text).expect("no fault");
 
     let tls = config.tls.expect("TLS");
+    assert_eq!(tls.client_auth, client_auth::ClientAuth::RequireAllowedSan);
+    let tls = tls.server;
     let suites: Vec<_> =
         tls.crypto_provider().cipher_suites.iter().filter_map(|suite| suite.suite().as_str()).collect();
     assert_eq!(suites[3..], ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"]);
@@ -179,6 +181,25 @@ fn a_pair_that_is_missing_empty_or_no_pair_is_refused() {
     );
     assert_one_fault(&directory, "tls_server_config:\n  cert_file: cert.pem\n", key, "is missing");
     assert_eq!(faults(&directory, "tls_server_config:\n  min_version: TLS13\n").len(), 2, "both are missing");
+}
+
+#[test]
+fn a_section_with_any_key_is_never_plain_http() {
+    let directory = directory();
+    for empty in ["", "null", "''"] {
+        for (cert, key, missing) in
+            [("cert.pem", empty, "tls_server_config.key_file"), (empty, "key.pem", "tls_server_config.cert_file")]
+        {
+            let files = format!("tls_server_config:\n  cert_file: {cert}\n  key_file: {key}\n");
+            assert_one_fault(&directory, &files, missing, "is missing");
+            let client_auth = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: cert.pem\n";
+            assert_one_fault(&directory, &format!("{files}{client_auth}"), missing, "is missing");
+        }
+        for key in ["cert", "cert_file", "key", "key_file", "min_version", "client_ca", "client_auth_type"] {
+            let text = format!("tls_server_config:\n  {key}: {empty}\n");
+            assert_eq!(faults(&directory, &text).len(), 2, "both are missing in\n{text}");
+        }
+    }
 }
 
 #[test]

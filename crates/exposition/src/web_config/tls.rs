@@ -10,10 +10,18 @@ use rustls::server::{NoClientAuth, ServerConfig};
 use rustls::version::{TLS12, TLS13};
 use rustls::{NamedGroup, ProtocolVersion, SupportedCipherSuite, SupportedProtocolVersion};
 
-use super::client_auth;
+use super::client_auth::{self, ClientAuth};
 use super::fault::Faults;
-use super::reader::Reader;
+use super::reader::{Content, Reader};
 use super::yaml::Section;
+
+/// A `tls_server_config` without a fault.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    pub(crate) server: Arc<ServerConfig>,
+    /// Remembered because `server` does not tell it.
+    pub(super) client_auth: ClientAuth,
+}
 
 struct Identity {
     chain: Vec<CertificateDer<'static>>,
@@ -23,7 +31,7 @@ struct Identity {
 }
 
 /// An empty section means plain HTTP; any key in it means TLS.
-pub(super) fn read(mut section: Section, reader: &mut Reader<'_>) -> Option<Arc<ServerConfig>> {
+pub(super) fn read(mut section: Section, reader: &mut Reader<'_>) -> Option<Tls> {
     if section.is_empty() {
         return None;
     }
@@ -35,13 +43,14 @@ pub(super) fn read(mut section: Section, reader: &mut Reader<'_>) -> Option<Arc<
         ..ring::default_provider()
     });
     let prefer_server = section.boolean("prefer_server_cipher_suites", &mut reader.faults).unwrap_or(true);
-    let verifier = client_auth::read(&mut section, &provider, reader).unwrap_or_else(|| Arc::new(NoClientAuth));
+    let (client_auth, verifier) = client_auth::read(&mut section, &provider, reader)
+        .unwrap_or_else(|| (ClientAuth::None, Arc::new(NoClientAuth)));
     section.refuse_unknown_keys(&mut reader.faults);
 
     let mut config = build(provider, &versions, verifier, identity?, &mut reader.faults)?;
     config.ignore_client_order = prefer_server;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Some(Arc::new(config))
+    Some(Tls { server: Arc::new(config), client_auth })
 }
 
 fn build(
@@ -67,13 +76,8 @@ fn build(
 }
 
 fn read_identity(section: &mut Section, reader: &mut Reader<'_>) -> Option<Identity> {
-    for (inline_key, file_key) in [("cert", "cert_file"), ("key", "key_file")] {
-        if !section.has(inline_key) && !section.has(file_key) {
-            reader.faults.add(section.path_of(file_key), format!("is missing: TLS needs {file_key} or {inline_key}"));
-        }
-    }
-    let chain = reader.inline_or_file(section, "cert", "cert_file");
-    let key = reader.inline_or_file(section, "key", "key_file");
+    let chain = read_needed(section, "cert", "cert_file", reader);
+    let key = read_needed(section, "key", "key_file", reader);
 
     let chain = chain.and_then(|content| {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content.bytes).collect();
@@ -93,6 +97,16 @@ fn read_identity(section: &mut Section, reader: &mut Reader<'_>) -> Option<Ident
     });
     let (key, key_path) = key?;
     Some(Identity { chain: chain?, key, key_path })
+}
+
+/// Without content there is always a fault: a section that gives no identity must not pass for one that asks for none.
+fn read_needed(section: &mut Section, inline_key: &str, file_key: &str, reader: &mut Reader<'_>) -> Option<Content> {
+    let faults_before = reader.faults.count();
+    let content = reader.inline_or_file(section, inline_key, file_key);
+    if content.is_none() && reader.faults.count() == faults_before {
+        reader.faults.add(section.path_of(file_key), format!("is missing: TLS needs {file_key} or {inline_key}"));
+    }
+    content
 }
 
 pub(super) fn read_versions(section: &mut Section, faults: &mut Faults) -> Vec<&'static SupportedProtocolVersion> {

@@ -115,10 +115,6 @@ impl Section {
         self.entries.is_empty()
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.entries.contains_key(key)
-    }
-
     pub(super) fn keys(&self) -> Vec<String> {
         self.entries.keys().cloned().collect()
     }

@@ -87,6 +87,23 @@ async fn requests_beyond_the_rate_are_429() {
 }
 
 #[tokio::test]
+async fn probes_are_beyond_the_rate_but_not_beyond_the_login() {
+    let rate_limit = "rate_limit:\n  interval: 1h\n  burst: 1\n";
+    let server = start(&format!("{}{rate_limit}", users(&[("alice", "secret")])), Limits::default());
+    let mut client = Client::connect(server.address()).await;
+    let alice = authorization("alice", "secret");
+    for (path, code) in
+        [("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/livez", 200), ("/readyz", 200), ("/metrics", 429)]
+    {
+        assert_eq!(client.request("GET", path, &[&alice]).await.code, code, "{path}");
+    }
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(client.get(path).await.code, 401, "{path}");
+    }
+    assert_eq!(server.rejected("rate_limit"), 1.0);
+}
+
+#[tokio::test]
 async fn headers_are_set_on_every_response() {
     let config = "http_server_config:\n  headers:\n    Content-Security-Policy: default-src 'self'\n    X-Frame-Options: sameorigin\n";
     let server = start(config, Limits::default());

@@ -70,6 +70,10 @@ impl Identity {
     }
 }
 
+pub fn dns(name: &str) -> SanType {
+    SanType::DnsName(name.try_into().expect("a name"))
+}
+
 pub async fn connect(server: &Running, client: &TlsConnector) -> std::io::Result<Client<TlsStream<TcpStream>>> {
     let address = server.address();
     let stream = TcpStream::connect(address).await?;

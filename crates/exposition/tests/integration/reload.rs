@@ -8,11 +8,13 @@ use exposition::WebConfigFile;
 use tempfile::TempDir;
 
 use crate::auth::{authorization, users};
-use crate::certificates::{Authority, connect, gets_in};
+use crate::certificates::{Authority, connect, dns, gets_in};
 use crate::client::Client;
 use crate::exporter::Running;
 
 const TLS: &str = "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n";
+
+const REQUIRED: &str = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n";
 
 /// A server that looks at its web configuration before every connection and request.
 fn start(directory: &TempDir, web_config: &str) -> (Running, PathBuf) {
@@ -130,4 +132,41 @@ async fn a_file_cut_short_opens_nothing() {
     write(&path, "");
     assert!(gets_in(&server, &authority.client(None)).await);
     assert_reloads(&server, 0.0, 1.0, 0.0);
+}
+
+#[tokio::test]
+async fn a_file_cut_short_anywhere_lets_no_one_in_without_the_right_certificate() {
+    let directory = tempfile::tempdir().expect("directory");
+    let authority = Authority::new();
+    authority.server().write(directory.path());
+    authority.write(&directory.path().join("ca.pem"));
+    let whole = format!("{TLS}{REQUIRED}  client_allowed_sans:\n  - prometheus.example\n");
+    let (server, path) = start(&directory, &whole);
+    let stranger = authority.client(Some(&authority.identity(&[dns("stranger.example")])));
+    for end in 0..whole.len() {
+        write(&path, &whole[..end]);
+        assert!(!gets_in(&server, &authority.client(None)).await, "without any: {}", &whole[..end]);
+        assert!(!gets_in(&server, &stranger).await, "with another name: {}", &whole[..end]);
+    }
+    write(&path, &whole);
+    let prometheus = authority.client(Some(&authority.identity(&[dns("prometheus.example")])));
+    assert!(gets_in(&server, &prometheus).await);
+}
+
+#[tokio::test]
+async fn more_is_asked_of_clients_without_a_restart_and_less_only_with_one() {
+    let directory = tempfile::tempdir().expect("directory");
+    let authority = Authority::new();
+    authority.server().write(directory.path());
+    authority.write(&directory.path().join("ca.pem"));
+    let (server, path) = start(&directory, TLS);
+    assert!(gets_in(&server, &authority.client(None)).await);
+
+    write(&path, &format!("{TLS}{REQUIRED}"));
+    assert!(!gets_in(&server, &authority.client(None)).await);
+    assert_reloads(&server, 1.0, 0.0, 1.0);
+
+    write(&path, &format!("{TLS}  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: ca.pem\n"));
+    assert!(!gets_in(&server, &authority.client(None)).await);
+    assert_reloads(&server, 1.0, 1.0, 0.0);
 }

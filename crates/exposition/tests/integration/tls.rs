@@ -11,7 +11,7 @@ use flate2::read::GzDecoder;
 use rcgen::SanType;
 use tempfile::TempDir;
 
-use crate::certificates::{Authority, connect, gets_in};
+use crate::certificates::{Authority, connect, dns, gets_in};
 use crate::client::Client;
 use crate::exporter::{EXPOSITION, MORE_THAN_SOCKETS_HOLD_BYTES, Running};
 
@@ -30,10 +30,6 @@ fn start(authority: &Authority, more: &str, limits: Limits) -> (Running, TempDir
         options.limits = limits;
     });
     (server, directory)
-}
-
-fn dns(name: &str) -> SanType {
-    SanType::DnsName(name.try_into().expect("a name"))
 }
 
 #[tokio::test]
