@@ -80,8 +80,9 @@ impl Responder {
         request: Request<Incoming>,
         web_config: &WebConfig,
     ) -> Result<Request<()>, Rejection> {
-        // A probe neither takes a token nor needs one, as it needs none of the requests that are answered at one time.
-        let rate_limit = web_config.rate_limit.as_ref().filter(|_| !endpoint.is_probe());
+        // A probe neither takes a token nor needs one, unless it brings a password: nobody may guess faster by way of the probes.
+        let exempt = endpoint.is_probe() && web_config.users.is_none();
+        let rate_limit = web_config.rate_limit.as_ref().filter(|_| !exempt);
         if rate_limit.is_some_and(|limit| !limit.admit(Instant::now())) {
             return Err(Rejection::RateLimit);
         }

@@ -76,6 +76,8 @@ async fn a_check_too_many_is_503() {
     assert_eq!(server.rejected("max_pending_logins"), 1.0);
 }
 
+const ONE_AN_HOUR: &str = "rate_limit:\n  interval: 1h\n  burst: 1\n";
+
 #[tokio::test]
 async fn requests_beyond_the_rate_are_429() {
     let server = start("rate_limit:\n  interval: 1h\n  burst: 2\n", Limits::default());
@@ -87,20 +89,23 @@ async fn requests_beyond_the_rate_are_429() {
 }
 
 #[tokio::test]
-async fn probes_are_beyond_the_rate_but_not_beyond_the_login() {
-    let rate_limit = "rate_limit:\n  interval: 1h\n  burst: 1\n";
-    let server = start(&format!("{}{rate_limit}", users(&[("alice", "secret")])), Limits::default());
+async fn probes_are_beyond_the_rate() {
+    let server = start(ONE_AN_HOUR, Limits::default());
     let mut client = Client::connect(server.address()).await;
-    let alice = authorization("alice", "secret");
-    for (path, code) in
-        [("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/livez", 200), ("/readyz", 200), ("/metrics", 429)]
-    {
-        assert_eq!(client.request("GET", path, &[&alice]).await.code, code, "{path}");
-    }
-    for path in ["/livez", "/readyz"] {
-        assert_eq!(client.get(path).await.code, 401, "{path}");
+    for (path, code) in [("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/livez", 200), ("/metrics", 429)] {
+        assert_eq!(client.get(path).await.code, code, "{path}");
     }
     assert_eq!(server.rejected("rate_limit"), 1.0);
+}
+
+#[tokio::test]
+async fn nobody_guesses_faster_by_way_of_the_probes() {
+    let server = start(&format!("{}{ONE_AN_HOUR}", users(&[("alice", "secret")])), Limits::default());
+    let mut client = Client::connect(server.address()).await;
+    let guess = authorization("alice", "guess");
+    for (path, code) in [("/livez", 401), ("/livez", 429), ("/readyz", 429)] {
+        assert_eq!(client.request("GET", path, &[&guess]).await.code, code, "{path}");
+    }
 }
 
 #[tokio::test]
