@@ -22,7 +22,7 @@ from scrape_client import ScrapeClient, sample_sum
 
 BENCHES = Path(__file__).resolve().parent
 FAST_DDS_DEFAULTS = BENCHES / "fast_dds_defaults.xml"
-END_SECONDS = 5
+END_SECONDS = 20
 READY_SECONDS = 20
 FIRST_MESSAGE_SECONDS = 20
 DRAIN_PAUSE_SECONDS = 0.2
