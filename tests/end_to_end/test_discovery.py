@@ -8,7 +8,8 @@ import psutil
 import pytest
 from rclpy.utilities import get_rmw_implementation_identifier
 
-from exporter import StartExporter
+from domain import PORT_BASE, PORTS_PER_DOMAIN
+from exporter import Exporter, StartExporter
 
 pytestmark = pytest.mark.skipif(
     get_rmw_implementation_identifier() != "rmw_fastrtps_cpp"
@@ -122,3 +123,23 @@ def test_it_starts_where_no_file_can_be_written(start_exporter: StartExporter, m
     monkeypatch.setenv("TMPDIR", "/nowhere")
 
     start_exporter()
+
+
+def ports_for_messages(exporter: Exporter, domain_id: int) -> set[int]:
+    """Those of the domain that are odd (DDSI-RTPS 2.5, 9.6.2.3)."""
+    of_domain = range(PORT_BASE + PORTS_PER_DOMAIN * domain_id, PORT_BASE + PORTS_PER_DOMAIN * (domain_id + 1))
+    bound = psutil.Process(exporter.process.pid).net_connections("udp")
+    return {port for connection in bound if (port := connection.laddr.port) in of_domain and port % 2}
+
+
+def test_a_killed_exporters_port_for_messages_is_not_its_successors(
+    start_exporter: StartExporter, domain_id: int
+) -> None:
+    exporter = start_exporter()
+    ports = ports_for_messages(exporter, domain_id)
+    exporter.kill()
+
+    successors = ports_for_messages(start_exporter(), domain_id)
+
+    assert ports and successors
+    assert ports.isdisjoint(successors)

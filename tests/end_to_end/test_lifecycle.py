@@ -105,6 +105,8 @@ def test_it_is_not_ready_while_it_ends(exporter: Exporter) -> None:
     with socket.create_connection((address.host, address.port), TIMEOUT_S) as connection:
         # A request that has begun is answered; that the end has begun shows in its answer.
         connection.sendall(b"GET /readyz HTTP/1.1\r\n")
+        # By the time that this is answered, what came before has been read.
+        exporter.get("/livez")
         exporter.process.terminate()
         wait_until(lambda: "SIGTERM" in exporter.stderr, "the end has begun")
         connection.sendall(b"Host: x\r\n\r\n")

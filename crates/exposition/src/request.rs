@@ -21,7 +21,7 @@ use crate::limits::Limits;
 use crate::metrics::{Metrics, Rejection};
 use crate::reply::{self, Reply};
 use crate::scraper::Scraper;
-use crate::web_config::{Login, WebConfig, WebConfigFile};
+use crate::web_config::{Login, Users, WebConfig, WebConfigFile};
 
 /// Answers requests. One for all connections.
 pub(crate) struct Responder {
@@ -80,8 +80,9 @@ impl Responder {
         request: Request<Incoming>,
         web_config: &WebConfig,
     ) -> Result<Request<()>, Rejection> {
-        // A probe neither takes a token nor needs one, unless it brings a password: nobody may guess faster by way of the probes.
-        let exempt = endpoint.is_probe() && web_config.users.is_none();
+        // A probe neither takes a token nor needs one, but nobody may guess passwords faster by way of the probes.
+        let is_known = |users: &Arc<Users>| read_login(request.headers()).is_some_and(|login| users.remembers(&login));
+        let exempt = endpoint.is_probe() && web_config.users.as_ref().is_none_or(is_known);
         let rate_limit = web_config.rate_limit.as_ref().filter(|_| !exempt);
         if rate_limit.is_some_and(|limit| !limit.admit(Instant::now())) {
             return Err(Rejection::RateLimit);

@@ -41,9 +41,9 @@ impl RosThread {
     /// Starts turning. `look` runs in the thread after the first turn, after each that saw the graph change, and every
     /// 250 ms; it is told whether the graph has changed. Where a wait set takes the messages, every one ends a turn.
     pub fn spawn(
-        mut spinner: Spinner,
+        spinner: Spinner,
         clock: MonotonicClock,
-        mut look: impl FnMut(bool, Instant) + Send + 'static,
+        look: impl FnMut(bool, Instant) + Send + 'static,
     ) -> Result<Self, std::io::Error> {
         let stopping = Arc::new(AtomicBool::new(false));
         let wake = spinner.waker();
@@ -53,6 +53,8 @@ impl RosThread {
         let (runs, running) = mpsc::sync_channel::<()>(0);
         let thread = Builder::new().name("ros".into()).spawn(move || {
             let _runs = runs;
+            // Dropped before `_runs`: to end the subscriptions can hang as well.
+            let (mut spinner, mut look) = (spinner, look);
             let mut look_at = Instant::now();
             while !stop.load(Ordering::Acquire) {
                 let turn = match spinner.turn(look_at.saturating_duration_since(Instant::now())) {

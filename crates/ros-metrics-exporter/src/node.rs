@@ -124,8 +124,7 @@ fn watch(
     };
     let mut topics = Vec::new();
     for name in names {
-        let refused = |error| Failure::Configuration(vec![format!("parameter topics: {name}: {error}")]);
-        let topic = Topic::watch(&with, name.clone()).map_err(refused)?;
+        let topic = Topic::watch(&with, name)?;
         spinner.add_subscription(topic.subscription());
         topics.push(topic);
     }
@@ -137,7 +136,7 @@ fn resolved_topics(startup: &Startup, faults: &mut Vec<String>) -> Vec<String> {
     let mut resolved: Vec<String> = Vec::new();
     for topic in startup.parameters.get::<Vec<String>>("topics") {
         match startup.node.resolve_topic(&topic) {
-            Ok(name) if name == OWN_TOPIC => {
+            Ok(name) if startup.node.resolve_topic(OWN_TOPIC).is_ok_and(|own| own == name) => {
                 faults.push(format!("parameter topics: {topic:?}: every node publishes its parameters there"));
             }
             Ok(name) if !resolved.contains(&name) => resolved.push(name),

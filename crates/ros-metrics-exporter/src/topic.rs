@@ -70,7 +70,7 @@ struct Warnings {
 }
 
 impl Warnings {
-    /// Warns, unless there have been too many; says when the last for now is told.
+    /// Warns, unless there have been too many; says when the others are not named.
     fn tell(&mut self, now: Instant, warn: impl FnOnce()) {
         if self.since.is_none_or(|since| now.saturating_duration_since(since) >= TELL_AGAIN_AFTER) {
             *self = Self { since: Some(now), told: 0 };
@@ -80,7 +80,7 @@ impl Warnings {
             warn();
         }
         if self.told == WARNINGS_MAX {
-            tracing::warn!("no more is said of publishers that do not match, for up to a minute");
+            tracing::warn!("so many publishers do not match that the next are not named, for up to a minute");
         }
     }
 }

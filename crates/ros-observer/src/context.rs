@@ -24,14 +24,15 @@ pub enum LogLevel {
 /// An initialised rcl context. Everything made from it keeps it alive; it is shut down when the last of them is gone.
 pub struct Context {
     rcl: Box<UnsafeCell<rcl_context_t>>,
-    /// Held while something is made in the context, which rcl does not promise to be thread-safe.
+    /// Held while something is made or ended in the context, which rcl does not promise to be thread-safe.
     changes: Mutex<()>,
 }
 
 // SAFETY: a context is bound to no thread. The box never moves the struct that rcl points at.
 unsafe impl Send for Context {}
-// SAFETY: init and fini of the context happen in `new` and `drop` alone, when no second reference exists. Nodes, guard
-// conditions and wait sets are made in it under `changes`; what else gets the pointer only reads what `new` has made.
+// SAFETY: init and fini of the context happen in `new` and `drop` alone, when no second reference exists. Nodes are made
+// and ended in it under `changes`, guard conditions and wait sets made; of the context's state in the middleware, which
+// endpoints share, the middleware takes care by a lock of its own. What else gets the pointer reads what `new` has made.
 unsafe impl Sync for Context {}
 
 impl Context {

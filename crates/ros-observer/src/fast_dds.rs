@@ -28,6 +28,7 @@ const USER_PORT_OFFSET: &str = "USER_PORT_OFFSET";
 /// The offsets to choose from are 11, which is the default, 13, and so on (DDSI-RTPS 2.5, 9.6.2.3: `d3`, and 2 ports for
 /// each participant). So many of them leave a domain's ports room for 30 participants before those of the next begin.
 const USER_PORT_OFFSETS: usize = 90;
+const DEFAULT_OFFSET: usize = 11;
 const PARTICIPANTS: usize = 30;
 
 /// Any of these is the user's own configuration of discovery, in which we do not meddle.
@@ -80,7 +81,7 @@ unsafe extern "C" {
 /// Fast DDS reads its configuration from a file alone, whose name it takes from the environment.
 fn set_profile(domain_id: usize) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix("fast_dds_profile.").suffix(".xml").tempfile()?;
-    let offset = user_port_offset(domain_id).to_string();
+    let offset = user_port_offset(domain_id, is_free).to_string();
     file.write_all(PROFILE.replace(USER_PORT_OFFSET, &offset).as_bytes())?;
     let path = file.path().to_owned();
     *FILE.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
@@ -93,17 +94,52 @@ fn set_profile(domain_id: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// An offset that leads to no port in shared memory that is there, whoever was killed or runs, if there is one.
-fn user_port_offset(domain_id: usize) -> usize {
-    let ports = 7400 + 250 * domain_id;
-    let is_free = |port: usize| !Path::new(&format!("/dev/shm/fastrtps_port{port}")).exists();
-    let begin = RandomState::new().build_hasher().finish() as usize;
-    let offset = |index: usize| 11 + 2 * ((begin.wrapping_add(index)) % USER_PORT_OFFSETS);
-    let leads_to_none = |offset: &usize| (0..PARTICIPANTS).all(|id| is_free(ports + offset + 2 * id));
-    (0..USER_PORT_OFFSETS).map(offset).find(leads_to_none).unwrap_or_else(|| offset(0))
+/// Whether there is no port of this number in shared memory: nobody listens there, and nobody was killed there.
+fn is_free(port: usize) -> bool {
+    !Path::new(&format!("/dev/shm/fastrtps_port{port}")).exists()
+}
+
+/// The offset that leads to free ports for the most participants; the lowest take theirs first. Which one of several
+/// such is chance, since processes that start together see the same.
+fn user_port_offset(domain_id: usize, is_free: impl Fn(usize) -> bool) -> usize {
+    let port = |offset: usize, participant: usize| 7400 + 250 * domain_id + offset + 2 * participant;
+    let begin = RandomState::new().build_hasher().finish() as usize % USER_PORT_OFFSETS;
+    let offsets = (0..USER_PORT_OFFSETS).map(|index| DEFAULT_OFFSET + 2 * ((begin + index) % USER_PORT_OFFSETS));
+    offsets
+        .filter(|offset| port(*offset, PARTICIPANTS) <= usize::from(u16::MAX))
+        .max_by_key(|offset| (0..PARTICIPANTS).take_while(|participant| is_free(port(*offset, *participant))).count())
+        .unwrap_or(DEFAULT_OFFSET)
 }
 
 /// Removes the file. To be called after the first participant was made: Fast DDS reads its configuration then, once.
 pub(crate) fn profile_is_read() {
     FILE.lock().unwrap_or_else(PoisonError::into_inner).take();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_odd_and_stay_in_the_domain() {
+        let range = DEFAULT_OFFSET..DEFAULT_OFFSET + 2 * USER_PORT_OFFSETS;
+        assert!((0..100).all(|_| {
+            let offset = user_port_offset(0, |_| true);
+            offset % 2 == 1 && range.contains(&offset)
+        }));
+    }
+
+    #[test]
+    fn no_domain_leads_beyond_the_last_port() {
+        let last = |domain_id| 7400 + 250 * domain_id + user_port_offset(domain_id, |_| true) + 2 * PARTICIPANTS;
+        assert!((0..=232).all(|domain_id| last(domain_id) <= 65_535));
+    }
+
+    #[test]
+    fn ports_that_are_taken_are_avoided_as_long_as_there_are_others() {
+        let is_free = |port: usize| !(7400..7520).contains(&port);
+        assert!((0..100).all(|_| user_port_offset(0, is_free) > 119));
+        let one_is_free = |port: usize| port == 7461;
+        assert_eq!(user_port_offset(0, one_is_free), 61);
+    }
 }

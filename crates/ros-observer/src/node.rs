@@ -110,6 +110,8 @@ impl NodeHandle {
 
 impl Drop for NodeHandle {
     fn drop(&mut self) {
+        let context = Arc::clone(&self.context);
+        let _changing = context.changing();
         // SAFETY: endpoints hold the node by `Arc`, so none is left; a node whose init failed is zero-initialised,
         // which fini accepts.
         let _ = check(unsafe { rcl_node_fini(self.rcl.get_mut()) }, "end the node");

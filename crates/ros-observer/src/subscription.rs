@@ -94,7 +94,6 @@ type Handler = Box<dyn FnMut(&[u8], &MessageInfo) + Send>;
 /// A subscription to serialized messages of one type. Dropped, it ends; through the wait set, after the spinner's turn.
 pub struct Subscription {
     shared: Arc<Shared>,
-    take_in: TakeIn,
     requested: Qos,
 }
 
@@ -115,6 +114,7 @@ struct Counts {
 pub(crate) struct Shared {
     rcl: UnsafeCell<rcl_subscription_t>,
     node: Arc<NodeHandle>,
+    take_in: TakeIn,
     counts: Arc<Counts>,
     taking: UnsafeCell<Taking>,
 }
@@ -137,8 +137,8 @@ impl Subscription {
     ///
     /// `handler` gets each message as it was serialized (4 bytes of encapsulation, then CDR). With
     /// [`TakeIn::Callback`] it runs in the middleware's thread: it must not block. If it panics, it is not called
-    /// again, and [`SubscriptionProbe::pending`] stays above zero. A subscription that is dropped in such a handler
-    /// goes on: the middleware cannot end what it is in.
+    /// again, and [`SubscriptionProbe::pending`] stays above zero. Any subscription that is dropped in such a handler
+    /// goes on: the middleware could be in it.
     ///
     /// # Errors
     /// When the name is not legal, the middleware refuses, or it is not known to allow [`TakeIn::Callback`].
@@ -150,11 +150,11 @@ impl Subscription {
         handler: impl FnMut(&[u8], &MessageInfo) + Send + 'static,
     ) -> Result<Self, Error> {
         take_in.check()?;
-        let shared = Arc::new(Shared::new::<T>(node, topic, qos, Box::new(handler))?);
+        let shared = Arc::new(Shared::new::<T>(node, topic, qos, take_in, Box::new(handler))?);
         if take_in == TakeIn::Callback {
             shared.set_callback(Some(on_new_message), Arc::as_ptr(&shared).cast())?;
         }
-        Ok(Self { shared, take_in, requested: qos })
+        Ok(Self { shared, requested: qos })
     }
 
     /// The QoS that was asked for.
@@ -180,13 +180,13 @@ impl Subscription {
     /// What the spinner has to take from, for as long as it is there; nothing for a subscription that is served by
     /// callback.
     pub(crate) fn for_wait_set(&self) -> Option<Weak<Shared>> {
-        (self.take_in == TakeIn::WaitSet).then(|| Arc::downgrade(&self.shared))
+        (self.shared.take_in == TakeIn::WaitSet).then(|| Arc::downgrade(&self.shared))
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        if self.take_in == TakeIn::Callback {
+        if self.shared.take_in == TakeIn::Callback {
             // The middlewares on the tested list clear under the lock that they call under: after this returns, no
             // call is under way and none will come, so the handle may go. In the call that would be a deadlock.
             if IN_HANDLER.get() || self.shared.set_callback(None, ptr::null()).is_err() {
@@ -215,7 +215,13 @@ impl SubscriptionProbe {
 }
 
 impl Shared {
-    fn new<T: WrappedTypesupport>(node: &Node, topic: &str, qos: Qos, handler: Handler) -> Result<Self, Error> {
+    fn new<T: WrappedTypesupport>(
+        node: &Node,
+        topic: &str,
+        qos: Qos,
+        take_in: TakeIn,
+        handler: Handler,
+    ) -> Result<Self, Error> {
         let operation = "subscribe";
         let topic = c_string(topic, operation)?;
         // SAFETY: subscription and buffer are zero-initialised first; the node is initialised and kept alive by
@@ -224,6 +230,7 @@ impl Shared {
             let shared = Self {
                 rcl: UnsafeCell::new(rcl_get_zero_initialized_subscription()),
                 node: Arc::clone(node.handle()),
+                take_in,
                 counts: Arc::default(),
                 taking: UnsafeCell::new(Taking { buffer: empty_buffer()?, handler }),
             };
@@ -284,8 +291,13 @@ impl Shared {
                     }
                 }
                 Ok(None) => return,
-                // Those behind it are due as well, and nobody announces them again.
-                Err(_) => increment(&self.counts.failed),
+                Err(_) => {
+                    increment(&self.counts.failed);
+                    // The callback announces no message twice; the wait set does, and what fails may fail again.
+                    if self.take_in == TakeIn::WaitSet {
+                        return;
+                    }
+                }
             }
         }
     }

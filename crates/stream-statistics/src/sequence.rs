@@ -28,7 +28,7 @@ struct Heard<K> {
     at_ns: u64,
 }
 
-/// A publisher that was not heard of for this long has left, as far as can be told: to drop it loses nothing.
+/// A publisher that was not heard of for this long is taken to have left: to drop it is nothing to tell of.
 const LEFT_AFTER_NS: u64 = 60_000_000_000;
 
 impl<K: Copy + Eq> SequenceTracker<K> {
