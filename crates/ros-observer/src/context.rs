@@ -48,6 +48,7 @@ impl Context {
         let pointers: Vec<_> = arguments.iter().map(|argument| argument.as_ptr()).collect();
         // rcl wants no list where there are no arguments.
         let argv = if pointers.is_empty() { ptr::null() } else { pointers.as_ptr() };
+        let starting = starting();
         let options = InitOptions::new(domain_id)?;
         // SAFETY: a zero-initialised context is what rcl_init asks for.
         let rcl = Box::new(UnsafeCell::new(unsafe { rcl_get_zero_initialized_context() }));
@@ -55,6 +56,8 @@ impl Context {
         // SAFETY: `pointers` holds `arguments.len()` NUL-terminated strings that outlive the call, `options` is
         // initialised, and the context is zero-initialised and exclusively ours.
         let code = unsafe { rcl_init(pointers.len() as i32, argv, &options.0, context.as_ptr()) };
+        // Before a context that was refused is dropped, which takes the lock again.
+        drop(starting);
         check(code, "start ROS")?;
         context.refuse_unknown_arguments(&arguments)?;
         Ok(Arc::new(context))
@@ -154,6 +157,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        let _starting = starting();
         let context = self.rcl.get_mut();
         // SAFETY: entities hold the context by `Arc`, so none is left. A context whose init failed is not valid and
         // needs no shutdown; fini takes both.
@@ -164,6 +168,13 @@ impl Drop for Context {
             let _ = check(rcl_context_fini(context), "end the ROS context");
         }
     }
+}
+
+/// To be held while ROS starts or ends and while the middleware's library is loaded, which happens with the first call
+/// into it: all of that writes to globals of the process (logging, the loaded library) without a lock.
+pub(crate) fn starting() -> MutexGuard<'static, ()> {
+    static STARTING: Mutex<()> = Mutex::new(());
+    STARTING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct InitOptions(rcl_init_options_t);

@@ -1,10 +1,11 @@
-//! A participant that is found at once, under Fast DDS 2.
+//! A participant that is found soon, under Fast DDS 2.
 //!
 //! A Fast DDS participant announces itself before it listens (`RTPSParticipantImpl::enable`: the builtin protocols, with
 //! the first announcement, and then "start reception"). A peer that answers sooner than that is not heard, and answers
-//! once only; so each next learns of the other with the peer's next announcement, up to 3 s later. On loopback, where
-//! the announcement goes to 32 ports one by one, 16 starts of 50 took that long. Announcing from another thread mends it
-//! for us. Peers that miss our answer in the same way hear our next announcement after 1 s.
+//! once only; so each next learns of the other with the peer's next announcement, up to 3 s later. Ours comes every
+//! second, for peers that have missed our answer in this way. What we miss ourselves, nothing here mends: a
+//! `throughputController` would announce from another thread, and deadlocks when an endpoint is removed while nobody is
+//! matched (the thread that sends the removal ends it too, and takes the flow controller's lock a second time).
 //!
 //! And a participant in the place of one that was killed gets the same ports, of which the one in shared memory is dead
 //! to the peers that have it open: what they send is lost until their watchdog looks, and messages came 1.4 to 3.7 s

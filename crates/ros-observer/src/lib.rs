@@ -8,6 +8,8 @@
 //! Invariant: every `unsafe` of the project is in here, each block with its proof, and no use of the public interface
 //! can reach undefined behaviour. Not for: deciding anything about the data, HTTP, configuration.
 
+use std::sync::OnceLock;
+
 mod context;
 mod end;
 mod error;
@@ -35,8 +37,12 @@ pub use subscription::{Gid, MessageInfo, Subscription, SubscriptionProbe, TakeIn
 
 /// The middleware that this process runs on, for example `rmw_fastrtps_cpp`.
 pub fn middleware() -> &'static str {
-    // SAFETY: the function has no preconditions and returns a string that lives as long as the loaded library,
-    // which is never unloaded.
-    let identifier = unsafe { std::ffi::CStr::from_ptr(r2r_rcl::rmw_get_implementation_identifier()) };
-    identifier.to_str().unwrap_or("unknown")
+    static IDENTIFIER: OnceLock<&str> = OnceLock::new();
+    IDENTIFIER.get_or_init(|| {
+        let _starting = context::starting();
+        // SAFETY: the function has no preconditions but that no other thread loads the library at the same time; it
+        // returns a string that lives as long as that, which is never unloaded.
+        let identifier = unsafe { std::ffi::CStr::from_ptr(r2r_rcl::rmw_get_implementation_identifier()) };
+        identifier.to_str().unwrap_or("unknown")
+    })
 }

@@ -7,7 +7,7 @@ use r2r::WrappedServiceTypeSupport;
 use r2r_rcl::*;
 
 use crate::service::{Answering, Service};
-use crate::subscription::{Shared, Subscription};
+use crate::subscription::{Shared, Subscription, end_those_dropped_in_handlers};
 use crate::{Context, Error, GuardCondition, Node, error::check};
 
 /// Waits for what a node has to do and does it. Belongs to one thread.
@@ -59,6 +59,7 @@ impl Spinner {
 
     /// Waits until there is something to do, somebody wakes it or `timeout` has passed, and does what there is.
     pub fn turn(&mut self, timeout: Duration) -> Result<Turn, Error> {
+        end_those_dropped_in_handlers();
         // SAFETY: the node is initialised and alive; the condition belongs to it.
         let graph = unsafe { rcl_node_get_graph_guard_condition(self.node.handle().as_ptr()) };
         self.subscriptions.retain(|subscription| subscription.strong_count() > 0);

@@ -9,7 +9,7 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use r2r::WrappedTypesupport;
 use r2r_rcl::*;
@@ -138,7 +138,7 @@ impl Subscription {
     /// `handler` gets each message as it was serialized (4 bytes of encapsulation, then CDR). With
     /// [`TakeIn::Callback`] it runs in the middleware's thread: it must not block. If it panics, it is not called
     /// again, and [`SubscriptionProbe::pending`] stays above zero. Any subscription that is dropped in such a handler
-    /// goes on: the middleware could be in it.
+    /// ends with the next turn of a spinner: the middleware could be in it.
     ///
     /// # Errors
     /// When the name is not legal, the middleware refuses, or it is not known to allow [`TakeIn::Callback`].
@@ -187,14 +187,22 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         if self.shared.take_in == TakeIn::Callback {
-            // The middlewares on the tested list clear under the lock that they call under: after this returns, no
-            // call is under way and none will come, so the handle may go. In the call that would be a deadlock.
-            if IN_HANDLER.get() || self.shared.set_callback(None, ptr::null()).is_err() {
-                // It may still be called, so what it is called with has to stay.
-                std::mem::forget(Arc::clone(&self.shared));
-            }
+            let shared = Arc::clone(&self.shared);
+            // The middleware calls under a lock that ending the calls takes too.
+            if IN_HANDLER.get() { dropped_in_handlers().push(shared) } else { shared.end_calls() }
         }
     }
+}
+
+/// Ends the subscriptions that were dropped where that could not be done.
+pub(crate) fn end_those_dropped_in_handlers() {
+    let dropped = std::mem::take(&mut *dropped_in_handlers());
+    dropped.into_iter().for_each(Shared::end_calls);
+}
+
+fn dropped_in_handlers() -> MutexGuard<'static, Vec<Arc<Shared>>> {
+    static DROPPED: Mutex<Vec<Arc<Shared>>> = Mutex::new(Vec::new());
+    DROPPED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SubscriptionProbe {
@@ -252,6 +260,15 @@ impl Shared {
         // inside its `Arc` and which outlives the callback: `Subscription::drop` clears it before letting go.
         let code = unsafe { rcl_subscription_set_on_new_message_callback(self.rcl.get(), callback, user_data) };
         check(code, "set the message callback")
+    }
+
+    /// The middlewares on the tested list clear the callback under the lock that they call under: after this returns,
+    /// no call is under way and none will come, so the handle may go.
+    fn end_calls(self: Arc<Self>) {
+        if self.set_callback(None, ptr::null()).is_err() {
+            // It may still be called, so what it is called with has to stay.
+            std::mem::forget(self);
+        }
     }
 
     pub(crate) fn as_ptr(&self) -> *const rcl_subscription_t {

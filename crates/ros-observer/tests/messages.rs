@@ -1,5 +1,6 @@
 //! Messages from a real publisher to a real subscription, over the middleware, in both ways of taking.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
@@ -10,10 +11,15 @@ use ros_observer::{Context, Endpoint, MessageInfo, Node, Publisher, Qos, Spinner
 
 const LONG_ENOUGH: Duration = Duration::from_secs(20);
 
-/// A domain of this process, so that tests that run beside each other do not meet.
+/// Another domain for each caller, so that tests that run beside each other do not meet: participants of one process
+/// that know each other crash Fast DDS 2.14 now and then when they end at the same time.
+fn domain_id() -> usize {
+    static CALLERS: AtomicUsize = AtomicUsize::new(0);
+    1 + (std::process::id() as usize * 20 + CALLERS.fetch_add(1, Ordering::Relaxed)) % 100
+}
+
 fn node(name: &str) -> Node {
-    let domain_id = 60 + std::process::id() as usize % 40;
-    let context = Context::new(&[], Some(domain_id)).expect("a context");
+    let context = Context::new(&[], Some(domain_id())).expect("a context");
     Node::new(&context, name, "/ros_observer_test").expect("a node")
 }
 
@@ -99,7 +105,7 @@ fn a_handler_that_panics_ends_its_subscription_and_nothing_else() {
 }
 
 #[test]
-fn a_subscription_dropped_in_its_handler_goes_on() {
+fn a_subscription_dropped_in_its_handler_ends_with_the_next_turn() {
     let node = node("own_end");
     let topic = "own_end";
     let own = Arc::new(Mutex::new(None::<Subscription>));
@@ -115,11 +121,11 @@ fn a_subscription_dropped_in_its_handler_goes_on() {
     let publisher = Publisher::new(&node, topic, Qos::reliable(10)).expect("a publisher");
     turn_until(&mut spinner, "a match", || subscription.publisher_count().expect("a count") == 1);
     *own.lock().expect("unpoisoned") = Some(subscription);
-    for _ in 0..2 {
-        publisher.publish(&message("a")).expect("published");
-        taken.recv_timeout(LONG_ENOUGH).expect("the handler was called and came back");
-    }
+    publisher.publish(&message("a")).expect("published");
+    taken.recv_timeout(LONG_ENOUGH).expect("the handler was called and came back");
     assert!(own.lock().expect("unpoisoned").is_none());
+    // The handler, and with it the sender, goes.
+    turn_until(&mut spinner, "the end of the handler", || taken.try_recv() == Err(TryRecvError::Disconnected));
 }
 
 #[test]
@@ -238,7 +244,7 @@ fn an_endpoint_that_the_middleware_refuses_is_an_error() {
 fn parameter_overrides_and_the_log_level_are_read_from_the_arguments() {
     let line = "node --ros-args -p a:=1 -p b:=[left,right] -r __node:=renamed -r __ns:=/team --log-level debug";
     let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
-    let context = Context::new(&arguments, Some(60 + std::process::id() as usize % 40)).expect("a context");
+    let context = Context::new(&arguments, Some(domain_id())).expect("a context");
     let node = Node::new(&context, "original", "/").expect("a node");
     assert_eq!(node.fully_qualified_name(), "/team/renamed");
     let overrides = context.parameter_overrides("/team/renamed").expect("overrides");
