@@ -73,7 +73,8 @@ def free_domain_id():
     """A ROS domain that nobody on this host is in, as its first participant's port can be bound; if there is one, one in
     which nobody was killed."""
     shuffled = random.sample(range(1, DOMAIN_ID_MAX + 1), DOMAIN_ID_MAX)
-    for domain_id in sorted(shuffled, key=has_leftovers):
+    leftovers = domains_with_leftovers()
+    for domain_id in sorted(shuffled, key=leftovers.__contains__):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as participant:
             try:
                 participant.bind(("", PORT_BASE + domain_id * PORTS_PER_DOMAIN + FIRST_PARTICIPANT_OFFSET))
@@ -83,11 +84,10 @@ def free_domain_id():
     raise BenchError("every ROS domain of this host is in use")
 
 
-def has_leftovers(domain_id):
-    """Whether Fast DDS has files of the domain's ports, which those that were killed leave for good."""
-    first = PORT_BASE + domain_id * PORTS_PER_DOMAIN
+def domains_with_leftovers():
+    """Where Fast DDS has files of ports, which those that were killed leave for good."""
     ports = (FAST_DDS_PORT.match(path.name) for path in Path("/dev/shm").glob("fastrtps_port*"))
-    return any(first <= int(port[1]) < first + PORTS_PER_DOMAIN for port in ports if port)
+    return {(int(port[1]) - PORT_BASE) // PORTS_PER_DOMAIN for port in ports if port}
 
 
 @dataclass(frozen=True)

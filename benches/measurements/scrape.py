@@ -39,17 +39,18 @@ class Variant:
 ONE_LARGE = {"joints": JOINTS, "rate": 1}
 MANY_SMALL = {"joints": 7, "rate": ARRIVING_RATE}
 MANY_LARGE = {"joints": JOINTS, "rate": ARRIVING_RATE}
+POSITIONS = ({**ONE_LARGE, "positions_only": True}, {**MANY_SMALL, "positions_only": True})
 VARIANTS = (
     Variant(
         "20,000 series; 10,000 joints once a second and 7 of them 1,000 times",
-        ({**ONE_LARGE, "positions_only": True}, {**MANY_SMALL, "positions_only": True}),
+        POSITIONS,
         ("exporter", "python"),
         is_judged=True,
     ),
     # As a Prometheus asks for it; what is waited for then is the compression of 2 MB.
     Variant(
         "20,000 series; the same, compressed",
-        ({**ONE_LARGE, "positions_only": True}, {**MANY_SMALL, "positions_only": True}),
+        POSITIONS,
         ("exporter",),
         is_judged=False,
         gzip=True,

@@ -63,6 +63,11 @@ def temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Temp
     return TemporaryDirectory(path)
 
 
+def udp_ports(exporter: Exporter) -> set[int]:
+    bound = psutil.Process(exporter.process.pid).net_connections("udp")
+    return {connection.laddr.port for connection in bound}
+
+
 def test_the_profile_is_removed_once_it_is_read(
     start_exporter: StartExporter, temporary_directory: TemporaryDirectory
 ) -> None:
@@ -89,8 +94,7 @@ def test_the_users_profile_wins(
     assert not temporary_directory.was_written_to()
     if variable == PROFILE_VARIABLE:
         # The other name is that of later Fast DDS, to which this one pays no regard.
-        bound = psutil.Process(exporter.process.pid).net_connections("udp")
-        assert USERS_UDP_PORT in {connection.laddr.port for connection in bound}
+        assert USERS_UDP_PORT in udp_ports(exporter)
 
 
 def test_a_profile_in_the_working_directory_wins(
@@ -105,8 +109,7 @@ def test_a_profile_in_the_working_directory_wins(
     exporter = start_exporter()
 
     assert not temporary_directory.was_written_to()
-    bound = psutil.Process(exporter.process.pid).net_connections("udp")
-    assert USERS_UDP_PORT in {connection.laddr.port for connection in bound}
+    assert USERS_UDP_PORT in udp_ports(exporter)
 
 
 def test_a_discovery_server_wins(
@@ -128,8 +131,7 @@ def test_it_starts_where_no_file_can_be_written(start_exporter: StartExporter, m
 def ports_for_messages(exporter: Exporter, domain_id: int) -> set[int]:
     """Those of the domain that are odd (DDSI-RTPS 2.5, 9.6.2.3)."""
     of_domain = range(PORT_BASE + PORTS_PER_DOMAIN * domain_id, PORT_BASE + PORTS_PER_DOMAIN * (domain_id + 1))
-    bound = psutil.Process(exporter.process.pid).net_connections("udp")
-    return {port for connection in bound if (port := connection.laddr.port) in of_domain and port % 2}
+    return {port for port in udp_ports(exporter) if port in of_domain and port % 2}
 
 
 def test_a_killed_exporters_port_for_messages_is_not_its_successors(

@@ -203,13 +203,13 @@ def test_metrics_flow_again_after_the_publisher_was_killed(exporter: Exporter, d
     see_a_robot_and_kill_it(exporter, domain_id, 2.0)
 
 
-def test_metrics_flow_again_after_the_exporter_was_killed(start_exporter: StartExporter, robot: Robot) -> None:
-    talker = robot.talker(TOPIC)
-    for position in (1.0, 2.0):
-        exporter = start_exporter()
-        with repeatedly(lambda position=position: talker.publish(["elbow"], [position])):
-            exporter.scrape_until(
-                lambda scrape, position=position: scrape.positions(TOPIC) == {"elbow": position},
-                f"the position {position}",
-            )
-        exporter.kill()
+def test_metrics_flow_again_after_the_exporter_was_killed(
+    start_exporter: StartExporter, start_robot: Callable[[], Robot]
+) -> None:
+    stage = Stage(start_exporter, start_robot)
+    stage.see_position(1.0)
+
+    stage.exporter.kill()
+    stage.start("exporter")
+
+    stage.see_position(2.0)

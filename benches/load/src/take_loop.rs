@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
@@ -108,11 +108,10 @@ fn subscribe(node: &Node, arguments: &Arguments, arrived: Arc<Arrived>) -> Resul
         Reliability::Reliable => Qos::reliable(arguments.depth),
         Reliability::BestEffort => Qos::best_effort(arguments.depth),
     };
-    let clock = Instant::now();
     let mut sequences = SequenceTracker::with_capacity(PUBLISHERS_MAX);
+    // No time: only how publishers are given up depends on it, and to read a clock would make the floor dearer.
     let count = move |_: &[u8], info: &MessageInfo| {
-        let now_ns = clock.elapsed().as_nanos() as u64;
-        arrived.add(sequences.observe(info.publisher, info.publication_sequence, now_ns));
+        arrived.add(sequences.observe(info.publisher, info.publication_sequence, 0));
     };
     Subscription::new::<JointState>(node, &arguments.topic, qos, arguments.take_in.resolve(), count)
         .with_context(|| format!("cannot subscribe to {:?}", arguments.topic))

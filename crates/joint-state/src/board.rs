@@ -55,8 +55,8 @@ pub struct Board {
     chunks: Box<[OnceLock<Box<Chunk>>]>,
 }
 
-/// The slots of 64 joints. A message brings first all positions, then all velocities and then all efforts, so each has a row of its own:
-/// this is several times faster than to go from joint to joint. Aligned, so that no row shares a line of the cache with another.
+/// The slots of 64 joints. A message brings first all positions, then all velocities and then all efforts, so each has a row of its own,
+/// which is stored in one go. Aligned, so that no row shares a line of the cache with another.
 #[derive(Debug)]
 #[repr(align(64))]
 struct Chunk {

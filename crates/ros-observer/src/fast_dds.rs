@@ -103,13 +103,15 @@ fn is_free(port: usize) -> bool {
 /// The offset that leads to free ports for the most participants; the lowest take theirs first. Which one of several
 /// such is chance, since processes that start together see the same.
 fn user_port_offset(domain_id: usize, is_free: impl Fn(usize) -> bool) -> usize {
-    let port = |offset: usize, participant: usize| 7400 + 250 * domain_id + offset + 2 * participant;
+    let port = |step: usize| 7400 + 250 * domain_id + DEFAULT_OFFSET + 2 * step;
+    // Once for each port: several offsets lead to it.
+    let free: Vec<bool> = (0..USER_PORT_OFFSETS + PARTICIPANTS).map(|step| is_free(port(step))).collect();
     let begin = RandomState::new().build_hasher().finish() as usize % USER_PORT_OFFSETS;
-    let offsets = (0..USER_PORT_OFFSETS).map(|index| DEFAULT_OFFSET + 2 * ((begin + index) % USER_PORT_OFFSETS));
-    offsets
-        .filter(|offset| port(*offset, PARTICIPANTS) <= usize::from(u16::MAX))
-        .max_by_key(|offset| (0..PARTICIPANTS).take_while(|participant| is_free(port(*offset, *participant))).count())
-        .unwrap_or(DEFAULT_OFFSET)
+    let steps = (begin..USER_PORT_OFFSETS).chain(0..begin);
+    let step = steps
+        .filter(|step| port(step + PARTICIPANTS) <= usize::from(u16::MAX))
+        .max_by_key(|step| free[*step..][..PARTICIPANTS].iter().take_while(|is_free| **is_free).count());
+    DEFAULT_OFFSET + 2 * step.unwrap_or(0)
 }
 
 /// Removes the file. To be called after the first participant was made: Fast DDS reads its configuration then, once.

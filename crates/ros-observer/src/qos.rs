@@ -10,8 +10,8 @@ pub enum Reliability {
     Reliable,
 }
 
-/// The QoS of an endpoint of ours: volatile, with a keep-last history of a fixed depth. The depth is never copied from what a peer
-/// reports, since Fast DDS reports none.
+/// The QoS of an endpoint of ours: volatile, with a keep-last history of a fixed depth. The depth is never copied from
+/// what a peer reports, since Fast DDS reports none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Qos {
     /// Reliability requested or offered.
