@@ -62,6 +62,16 @@ impl Fault {
     }
 }
 
+impl From<cdr::Fault> for Fault {
+    fn from(fault: cdr::Fault) -> Self {
+        match fault {
+            cdr::Fault::WrongEncoding => Fault::WrongEncoding,
+            cdr::Fault::Truncated => Fault::Truncated,
+            cdr::Fault::BadLength => Fault::BadLength,
+        }
+    }
+}
+
 /// A set of faults, of the size of a byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FaultSet(u8);

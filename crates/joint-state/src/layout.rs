@@ -3,9 +3,11 @@
 //! A layout depends on the names alone, not on who sends them: publishers that send the same names share one, a publisher that restarts finds
 //! its own again, and one that alternates between two orders has two.
 
+use cdr::ByteOrder;
+
 use crate::board::SlotRange;
-use crate::cdr::{ByteOrder, NameBlock, Reader};
 use crate::fault::{Fault, FaultSet};
+use crate::message::{NameBlock, Reader};
 
 /// How many layouts are kept, the least recently used goes: several publishers of partial messages share a topic, dozens in a fleet.
 const LAYOUTS_MAX: usize = 64;

@@ -40,13 +40,12 @@
 //! ```
 
 mod board;
-mod cdr;
 mod directory;
 mod fault;
 mod layout;
+mod message;
 mod recorder;
 
 pub use board::{Board, Names, Sample, Snapshot};
-pub use cdr::Stamp;
 pub use fault::{Fault, FaultSet};
 pub use recorder::{NonFinite, Recorded, Recorder};

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use cdr::{ByteOrder, Stamp};
+
 use crate::board::{self, Board};
-use crate::cdr::{ByteOrder, NameBlock, Reader, Stamp, Values};
 use crate::directory::Directory;
 use crate::fault::{Fault, FaultSet};
 use crate::layout::{Layout, Layouts};
+use crate::message::{NameBlock, Reader, Values};
 
 /// The longest name of a joint, in bytes.
 const NAME_BYTES_MAX: usize = 256;

@@ -6,8 +6,9 @@ mod encoder;
 use std::collections::BTreeMap;
 
 use board_state::joints;
+use cdr::Stamp;
 use encoder::{Encoding, JointState};
-use joint_state::{Fault, Recorder, Stamp};
+use joint_state::{Fault, Recorder};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -39,11 +39,12 @@ pub struct Heartbeat {
 
 impl RosThread {
     /// Starts turning. `look` runs in the thread after the first turn, after each that saw the graph change, and every
-    /// 250 ms; it is told whether the graph has changed. Where a wait set takes the messages, every one ends a turn.
+    /// 250 ms; it is given the spinner, and told whether the graph has changed. Where a wait set takes the messages, every
+    /// one ends a turn.
     pub fn spawn(
         spinner: Spinner,
         clock: MonotonicClock,
-        look: impl FnMut(bool, Instant) + Send + 'static,
+        look: impl FnMut(&mut Spinner, bool, Instant) + Send + 'static,
     ) -> Result<Self, std::io::Error> {
         let stopping = Arc::new(AtomicBool::new(false));
         let wake = spinner.waker();
@@ -70,7 +71,7 @@ impl RosThread {
                 }
                 let now = Instant::now();
                 if turn.graph_changed || now >= look_at {
-                    look(turn.graph_changed, now);
+                    look(&mut spinner, turn.graph_changed, now);
                     look_at = now + LOOK_EVERY;
                 }
                 beat.last_turn_ns.store(clock.now_ns(), Ordering::Relaxed);

@@ -16,7 +16,7 @@ fn spinner(name: &str) -> Spinner {
 
 #[tokio::test]
 async fn a_thread_that_panics_tells_that_it_has() {
-    let stumble = |_: bool, _: Instant| panic!("on purpose");
+    let stumble = |_: &mut Spinner, _: bool, _: Instant| panic!("on purpose");
     let mut thread = RosThread::spawn(spinner("stumbling"), MonotonicClock::new(), stumble).expect("a thread");
     assert_eq!(thread.failure().await.to_string(), "the ROS thread has panicked");
 }
@@ -24,7 +24,7 @@ async fn a_thread_that_panics_tells_that_it_has() {
 #[tokio::test]
 async fn a_thread_turns_until_it_is_dropped() {
     let (turned, mut turns) = tokio::sync::mpsc::channel(1);
-    let count = move |_: bool, _: Instant| {
+    let count = move |_: &mut Spinner, _: bool, _: Instant| {
         let _ = turned.try_send(());
     };
     let thread = RosThread::spawn(spinner("turning"), MonotonicClock::new(), count).expect("a thread");

@@ -2,31 +2,22 @@
 //!
 //! Invariant: no lock, no channel, no logging, and, once the joints of a publisher are known, no allocation.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use joint_state::{Fault, FaultSet, NonFinite, Recorder, Stamp};
+use joint_state::{Fault, FaultSet, NonFinite, Recorder};
 use node_runtime::{MonotonicClock, RosClock};
-use prometheus::IntCounter;
-use ros_observer::{Gid, MessageInfo};
-use stream_statistics::{IntervalTracker, SequenceTracker};
+use ros_observer::MessageInfo;
+use topic_watch::Arrivals;
 
-use crate::metrics::TopicMetrics;
-
-/// `last_recorded_ns` before the first message.
-pub(crate) const NEVER: u64 = 0;
+use crate::metrics::JointTopicMetrics;
 
 /// Takes the messages of one topic.
 pub(crate) struct Intake {
     pub(crate) recorder: Recorder,
-    pub(crate) metrics: TopicMetrics,
+    pub(crate) arrivals: Arrivals,
+    pub(crate) metrics: JointTopicMetrics,
     pub(crate) clock: MonotonicClock,
     pub(crate) ros_clock: RosClock,
-    pub(crate) sequences: SequenceTracker<Gid>,
-    pub(crate) intervals: IntervalTracker,
-    /// When a message was last recorded, for those who ask from other threads; [`NEVER`] before the first.
-    pub(crate) last_recorded_ns: Arc<AtomicU64>,
 }
 
 impl Intake {
@@ -34,44 +25,18 @@ impl Intake {
     pub(crate) fn take(&mut self, message: &[u8], info: &MessageInfo) {
         let arrival = Instant::now();
         let arrival_ns = self.clock.nanoseconds(arrival);
-        self.count_arrival(arrival_ns, info);
+        self.arrivals.count(arrival_ns, info);
         match self.recorder.record(message, arrival_ns) {
             Ok(recorded) => {
-                self.last_recorded_ns.store(arrival_ns.max(NEVER + 1), Ordering::Relaxed);
-                self.metrics.messages.inc();
-                self.count_stamp(recorded.stamp, info);
+                let ros_time_ns = self.ros_clock.at_reception_ns(info.received_timestamp_ns);
+                self.arrivals.count_recorded(arrival_ns);
+                self.arrivals.count_stamp(recorded.stamp.nanoseconds(), ros_time_ns);
                 self.count_faults(recorded.faults);
                 self.count_non_finite(recorded.non_finite);
             }
             Err(fault) => self.count_fault(fault),
         }
-        self.metrics.processing.observe(arrival.elapsed().as_secs_f64());
-    }
-
-    fn count_arrival(&mut self, arrival_ns: u64, info: &MessageInfo) {
-        if let Some(interval_seconds) = self.intervals.observe(arrival_ns) {
-            self.metrics.interval.observe(interval_seconds);
-        }
-        let evicted_before = self.sequences.evicted();
-        add(&self.metrics.lost, self.sequences.observe(info.publisher, info.publication_sequence, arrival_ns));
-        add(&self.metrics.untracked, self.sequences.evicted() - evicted_before);
-        if info.source_timestamp_ns > 0 && info.received_timestamp_ns > 0 {
-            match info.received_timestamp_ns - info.source_timestamp_ns {
-                latency_ns @ 0.. => self.metrics.latency.observe(latency_ns as f64 / 1e9),
-                _ => self.metrics.source_from_future.inc(),
-            }
-        }
-    }
-
-    fn count_stamp(&self, stamp: Stamp, info: &MessageInfo) {
-        let Some(stamp_ns) = stamp.nanoseconds() else { return self.metrics.unstamped.inc() };
-        let Some(now_ns) = self.ros_clock.at_reception_ns(info.received_timestamp_ns) else {
-            return self.metrics.undated.inc();
-        };
-        match now_ns.saturating_sub(stamp_ns) {
-            age_ns @ 0.. => self.metrics.age.observe(age_ns as f64 / 1e9),
-            _ => self.metrics.stamp_from_future.inc(),
-        }
+        self.metrics.topic.processing.observe(arrival.elapsed().as_secs_f64());
     }
 
     fn count_faults(&self, faults: FaultSet) {
@@ -88,15 +53,11 @@ impl Intake {
 
     fn count_non_finite(&self, seen: NonFinite) {
         for (counter, count) in self.metrics.nonfinite.iter().zip([seen.position, seen.velocity, seen.effort]) {
-            add(counter, count);
+            // Adding nothing costs an atomic operation too.
+            if count > 0 {
+                counter.inc_by(count);
+            }
         }
-    }
-}
-
-/// Adding nothing costs an atomic operation too.
-fn add(counter: &IntCounter, count: u64) {
-    if count > 0 {
-        counter.inc_by(count);
     }
 }
 
@@ -109,20 +70,20 @@ mod tests {
     use r2r::builtin_interfaces::msg::Time;
     use r2r::sensor_msgs::msg::JointState;
     use r2r::std_msgs::msg::Header;
+    use ros_observer::Gid;
 
     use super::*;
     use crate::metrics::Families;
 
     fn intake() -> Intake {
         let families = Families::register(&Registry::new()).expect("names that do not clash");
+        let metrics = families.of_topic("/joint_states");
         Intake {
             recorder: Recorder::new(10_000, u64::MAX),
-            metrics: families.of_topic("/joint_states"),
+            arrivals: Arrivals::new(metrics.topic.clone()),
+            metrics,
             clock: MonotonicClock::new(),
             ros_clock: RosClock::system(),
-            sequences: SequenceTracker::with_capacity(std::num::NonZeroUsize::new(64).expect("above zero")),
-            intervals: IntervalTracker::default(),
-            last_recorded_ns: Arc::default(),
         }
     }
 
@@ -168,8 +129,8 @@ mod tests {
             assert_eq!(allocated.count_total, 0, "{joints} joints");
             let metrics = &intake.metrics;
             let rejected: u64 = metrics.rejected.iter().map(|counter| counter.get()).sum();
-            assert_eq!((metrics.messages.get(), rejected, metrics.lost.get()), (22, 11, 32), "{joints} joints");
-            assert_eq!(metrics.age.get_sample_count(), 22);
+            assert_eq!((metrics.topic.messages.get(), rejected), (22, 11), "{joints} joints");
+            assert_eq!((metrics.topic.lost.get(), metrics.topic.age.get_sample_count()), (32, 22), "{joints} joints");
         }
     }
 }

@@ -5,7 +5,7 @@ mod joint_series;
 mod metrics;
 mod node;
 mod parameters;
-mod status;
+mod publishers;
 mod topic;
 
 use std::process::ExitCode;

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use exposition::{Scrape, Table, encode_registry};
-use node_runtime::{Check, Failure, Heartbeat, MonotonicClock, Page, RosClock, RosThread, Startup, serve};
+use node_runtime::{Check, Failure, Heartbeat, MonotonicClock, Page, RosClock, RosThread, Startup, nanoseconds, serve};
 use prometheus::Registry;
 use r2r::ParameterValue;
 use ros_observer::{Spinner, TakeIn};
 
 use crate::joint_series::{self, TopicSeries};
 use crate::metrics::Families;
-use crate::parameters::{FORGET_AFTER, STALE_AFTER, nanoseconds, qos};
+use crate::parameters::{FORGET_AFTER, STALE_AFTER, qos};
 use crate::topic::{Topic, TopicView, Watch};
 
 /// Nothing was taken, or the ROS thread has not turned, for this long: not ready.
@@ -48,7 +48,7 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     startup.parameters.offer(&startup.node, &mut spinner, move |name, value| settings.set(name, value))?;
 
     let mut silence = ClockSilence { ros_clock, since: Instant::now(), told: false };
-    let mut thread = RosThread::spawn(spinner, clock, move |graph_changed, now| {
+    let mut thread = RosThread::spawn(spinner, clock, move |_, graph_changed, now| {
         silence.look(now);
         for topic in &mut topics {
             if let Err(error) = topic.look(graph_changed, now) {
@@ -212,7 +212,7 @@ fn tables(exporter: &Arc<JointExporter>) -> Arc<dyn Fn() -> Vec<Table> + Send + 
         let row = |topic: &Arc<TopicView>| {
             let status = topic.status(now_ns, stale_after_ns).name().to_owned();
             let publishers = topic.publishers().matched.to_string();
-            vec![topic.name.clone(), status, publishers, topic.metrics.messages.get().to_string()]
+            vec![topic.name.clone(), status, publishers, topic.metrics.topic.messages.get().to_string()]
         };
         vec![Table {
             heading: "Topics".to_owned(),

@@ -1,7 +1,5 @@
 //! The node's parameters: facts about the robot.
 
-use std::time::Duration;
-
 use node_runtime::{Constraint, Declaration, NodeInfo, Parameters};
 use r2r::ParameterValue;
 use ros_observer::{Qos, Reliability};
@@ -114,11 +112,6 @@ pub(crate) fn qos(parameters: &Parameters) -> Qos {
         _ => Reliability::BestEffort,
     };
     Qos { reliability, ..Qos::best_effort(DEPTH) }
-}
-
-/// Seconds of a parameter as nanoseconds.
-pub(crate) fn nanoseconds(seconds: f64) -> u64 {
-    Duration::try_from_secs_f64(seconds).map_or(u64::MAX, |duration| duration.as_nanos() as u64)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! One watched topic: its subscription, what is known of its publishers, and what has gone wrong with it.
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,17 +9,14 @@ use joint_state::{Board, Fault, Recorder};
 use node_runtime::{MonotonicClock, RosClock};
 use r2r::sensor_msgs::msg::JointState;
 use ros_observer::{Endpoint, Error, Gid, Node, Qos, Subscription, SubscriptionProbe, TakeIn};
-use stream_statistics::{IntervalTracker, SequenceTracker};
+use topic_watch::{Arrivals, NEVER, Progress, TopicStatus};
 
-use crate::intake::{Intake, NEVER};
-use crate::metrics::{Families, TopicMetrics};
-use crate::status::{Cause, Mismatch, Publishers, TopicStatus, judge};
+use crate::intake::Intake;
+use crate::metrics::{Families, JointTopicMetrics};
+use crate::publishers::{Cause, Mismatch, Publishers, judge};
 
 /// How long the log keeps quiet about a reason to reject that it has named.
 const TELL_AGAIN_AFTER: Duration = Duration::from_secs(60);
-
-/// Publishers of one topic whose sequence numbers are followed at a time.
-const TRACKED_PUBLISHERS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 /// Publishers that the log warns of one by one within [`TELL_AGAIN_AFTER`].
 const WARNINGS_MAX: u32 = 10;
@@ -89,7 +85,7 @@ impl Warnings {
 pub(crate) struct TopicView {
     /// The topic's full name, after remapping.
     pub(crate) name: String,
-    pub(crate) metrics: TopicMetrics,
+    pub(crate) metrics: JointTopicMetrics,
     pub(crate) board: Arc<Board>,
     pub(crate) probe: SubscriptionProbe,
     last_recorded_ns: Arc<AtomicU64>,
@@ -97,38 +93,19 @@ pub(crate) struct TopicView {
     progress: Mutex<Progress>,
 }
 
-/// Since when messages have been pending and none was taken, as far as those who ask have seen: the number taken, and
-/// when it was first seen.
-#[derive(Default)]
-struct Progress {
-    standing: Option<(u64, u64)>,
-}
-
-impl Progress {
-    fn stuck_for_ns(&mut self, taken: u64, pending: usize, now_ns: u64) -> u64 {
-        self.standing = match self.standing {
-            _ if pending == 0 => None,
-            Some((taken_before, since_ns)) if taken_before == taken => Some((taken, since_ns)),
-            _ => Some((taken, now_ns)),
-        };
-        self.standing.map_or(0, |(_, since_ns)| now_ns.saturating_sub(since_ns))
-    }
-}
-
 impl Topic {
     /// Subscribes to the topic of this full name.
     pub(crate) fn watch(with: &Watch<'_>, name: String) -> Result<Self, Error> {
         let metrics = with.families.of_topic(&name);
         let recorder = Recorder::new(with.max_joints, with.forget_after_ns);
-        let (board, last_recorded_ns) = (recorder.board(), Arc::new(AtomicU64::new(NEVER)));
+        let arrivals = Arrivals::new(metrics.topic.clone());
+        let (board, last_recorded_ns) = (recorder.board(), arrivals.last_recorded_ns());
         let mut intake = Intake {
             recorder,
+            arrivals,
             metrics: metrics.clone(),
             clock: with.clock,
             ros_clock: with.ros_clock.clone(),
-            sequences: SequenceTracker::with_capacity(TRACKED_PUBLISHERS),
-            intervals: IntervalTracker::default(),
-            last_recorded_ns: Arc::clone(&last_recorded_ns),
         };
         let subscription =
             Subscription::new::<JointState>(with.node, &name, with.qos, with.take_in, move |message, info| {
@@ -257,29 +234,9 @@ impl TopicView {
 
     /// Brings the gauges that depend on the moment up to date.
     pub(crate) fn set_gauges(&self, now_ns: u64, stale_after_ns: u64) {
-        let status = self.status(now_ns, stale_after_ns);
-        for (gauge, state) in self.metrics.status.iter().zip(TopicStatus::ALL) {
-            gauge.set(i64::from(state == status));
-        }
-        self.metrics.publishers.set(self.publishers().matched as i64);
-        let unreported = self.probe.failed().saturating_sub(self.metrics.take_failed.get());
-        self.metrics.take_failed.inc_by(unreported);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_handler_is_stuck_when_messages_wait_and_none_is_taken() {
-        let mut progress = Progress::default();
-        assert_eq!(progress.stuck_for_ns(0, 0, 10), 0, "nothing waits");
-        assert_eq!(progress.stuck_for_ns(0, 1, 20), 0, "one has come, just now as far as is known");
-        assert_eq!(progress.stuck_for_ns(1, 3, 30), 0, "one was taken");
-        assert_eq!(progress.stuck_for_ns(1, 4, 35), 5);
-        assert_eq!(progress.stuck_for_ns(1, 4, 40), 10);
-        assert_eq!(progress.stuck_for_ns(5, 0, 50), 0, "it goes on");
-        assert_eq!(progress.stuck_for_ns(5, 1, 90), 0, "the time before counts no more");
+        let metrics = &self.metrics.topic;
+        metrics.set_status(self.status(now_ns, stale_after_ns));
+        metrics.set_publishers(self.publishers().matched);
+        metrics.set_take_failed(self.probe.failed());
     }
 }

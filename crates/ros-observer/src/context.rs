@@ -101,7 +101,7 @@ impl Context {
     }
 
     /// The domain's number.
-    pub(crate) fn domain_id(&self) -> usize {
+    pub fn domain_id(&self) -> usize {
         let mut domain_id = 0;
         // SAFETY: the context is initialised.
         let code = unsafe { rcl_context_get_domain_id(self.as_ptr(), &mut domain_id) };

@@ -1,17 +1,19 @@
 //! The graph as discovery sees it.
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
+use std::time::Duration;
 
 use r2r_rcl::*;
 
 use crate::context::c_string;
-use crate::qos::{Qos, incompatibility};
+use crate::qos::{Qos, QosPolicy, finite, incompatibility, incompatible_policies};
 use crate::{Error, Gid, Node, error::check};
 
-/// One publisher of a topic, as discovery reports it.
+/// One publisher or subscription of a topic, as discovery reports it.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// The publisher's identity, as in [`crate::MessageInfo`].
+    /// The endpoint's identity; a publisher's is that of [`crate::MessageInfo`].
     pub gid: Gid,
     /// `/namespace/name` of the node; `None` where the peer is not a ROS node, or discovery has not come to it yet.
     pub node: Option<String>,
@@ -20,17 +22,97 @@ pub struct Endpoint {
     qos: rmw_qos_profile_t,
 }
 
+/// Names of topics or services, each with its types: more than one where peers disagree.
+pub type NamesAndTypes = BTreeMap<String, Vec<String>>;
+
 impl Endpoint {
     /// Why this publisher cannot serve a subscription that asks for `requested`, naming the policy; `None` if it can.
     pub fn incompatibility(&self, requested: Qos) -> Option<String> {
         incompatibility(self.qos, requested.to_rmw())
     }
+
+    /// The policies by which this publisher cannot serve `subscription`; none if it can.
+    pub fn incompatible_policies(&self, subscription: &Endpoint) -> Vec<QosPolicy> {
+        match incompatibility(self.qos, subscription.qos) {
+            Some(_) => incompatible_policies(self.qos, subscription.qos),
+            None => Vec::new(),
+        }
+    }
+
+    /// The longest time between messages that is offered or asked for, where there is one.
+    pub fn deadline(&self) -> Option<Duration> {
+        finite(self.qos.deadline)
+    }
 }
 
 impl Node {
+    /// Every topic that somebody publishes or subscribes to.
+    pub fn topics(&self) -> Result<NamesAndTypes, Error> {
+        // SAFETY: the node is initialised.
+        self.names_and_types("list the topics", |allocator, found| unsafe {
+            rcl_get_topic_names_and_types(self.handle().as_ptr(), allocator, false, found)
+        })
+    }
+
+    /// Every service that somebody offers or asks.
+    pub fn services(&self) -> Result<NamesAndTypes, Error> {
+        // SAFETY: the node is initialised.
+        self.names_and_types("list the services", |allocator, found| unsafe {
+            rcl_get_service_names_and_types(self.handle().as_ptr(), allocator, found)
+        })
+    }
+
+    /// `list` gets a zero-initialised structure, which it fills in.
+    fn names_and_types(
+        &self,
+        operation: &'static str,
+        list: impl FnOnce(*mut rcl_allocator_t, *mut rcl_names_and_types_t) -> rcl_ret_t,
+    ) -> Result<NamesAndTypes, Error> {
+        let _guard = self.handle().changing();
+        // SAFETY: the structure is zero-initialised; rcl fills in as many lists of types as names, which are given back
+        // once.
+        unsafe {
+            let mut allocator = rcutils_get_default_allocator();
+            let mut found = rmw_get_zero_initialized_names_and_types();
+            check(list(&mut allocator, &mut found), operation)?;
+            let types = |index| texts(&*found.types.add(index));
+            let all = texts(&found.names).into_iter().enumerate().map(|(index, name)| (name, types(index))).collect();
+            check(rcl_names_and_types_fini(&mut found), operation)?;
+            Ok(all)
+        }
+    }
+
+    /// The full name of every node, in order; twice where two nodes share it, which ROS does not forbid.
+    pub fn nodes(&self) -> Result<Vec<String>, Error> {
+        let operation = "list the nodes";
+        let _guard = self.handle().changing();
+        // SAFETY: the node is initialised and both arrays zero-initialised; rcl fills in as many names as namespaces,
+        // which are given back once.
+        unsafe {
+            let (mut names, mut namespaces) =
+                (rcutils_get_zero_initialized_string_array(), rcutils_get_zero_initialized_string_array());
+            let allocator = rcutils_get_default_allocator();
+            check(rcl_get_node_names(self.handle().as_ptr(), allocator, &mut names, &mut namespaces), operation)?;
+            let pairs = texts(&namespaces).into_iter().zip(texts(&names));
+            let mut nodes: Vec<String> = pairs.filter_map(|(namespace, name)| node_of(&namespace, &name)).collect();
+            check(rcutils_string_array_fini(&mut names), operation)?;
+            check(rcutils_string_array_fini(&mut namespaces), operation)?;
+            nodes.sort();
+            Ok(nodes)
+        }
+    }
+
     /// Every publisher of a topic (its full name), also those that do not match a subscription of ours.
     pub fn publishers(&self, topic: &str) -> Result<Vec<Endpoint>, Error> {
-        let operation = "list the publishers";
+        self.endpoints("list the publishers", topic, rcl_get_publishers_info_by_topic)
+    }
+
+    /// Every subscription of a topic (its full name), ours too.
+    pub fn subscriptions(&self, topic: &str) -> Result<Vec<Endpoint>, Error> {
+        self.endpoints("list the subscriptions", topic, rcl_get_subscriptions_info_by_topic)
+    }
+
+    fn endpoints(&self, operation: &'static str, topic: &str, list: ListEndpoints) -> Result<Vec<Endpoint>, Error> {
         let topic = c_string(topic, operation)?;
         let _guard = self.handle().changing();
         // SAFETY: the node is initialised, the topic NUL-terminated, the array zero-initialised; what rcl fills in is
@@ -38,19 +120,29 @@ impl Node {
         unsafe {
             let mut allocator = rcutils_get_default_allocator();
             let mut found = rmw_get_zero_initialized_topic_endpoint_info_array();
-            let code = rcl_get_publishers_info_by_topic(
-                self.handle().as_ptr(),
-                &mut allocator,
-                topic.as_ptr(),
-                false,
-                &mut found,
-            );
-            check(code, operation)?;
+            check(list(self.handle().as_ptr(), &mut allocator, topic.as_ptr(), false, &mut found), operation)?;
             let endpoints = (0..found.size).map(|i| endpoint(&*found.info_array.add(i))).collect();
             check(rmw_topic_endpoint_info_array_fini(&mut found, &mut allocator), operation)?;
             Ok(endpoints)
         }
     }
+}
+
+/// rcl's functions that list the endpoints of a topic.
+type ListEndpoints = unsafe extern "C" fn(
+    *const rcl_node_t,
+    *mut rcutils_allocator_t,
+    *const c_char,
+    bool,
+    *mut rcl_topic_endpoint_info_array_t,
+) -> rcl_ret_t;
+
+/// # Safety
+/// `array` must be filled in by rcl.
+unsafe fn texts(array: &rcutils_string_array_t) -> Vec<String> {
+    // SAFETY: `size` NUL-terminated strings.
+    let text = |index| unsafe { CStr::from_ptr(*array.data.add(index)) }.to_string_lossy().into_owned();
+    (0..array.size).map(text).collect()
 }
 
 /// # Safety

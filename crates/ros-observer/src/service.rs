@@ -1,15 +1,21 @@
 //! A typed service server, driven by the spinner.
+//!
+//! The middleware tells of requests by a callback, which only wakes the spinner: in a wait set every service would cost
+//! something at every turn, also at those that a message ends.
 
 use std::cell::UnsafeCell;
+use std::ffi::c_void;
 use std::mem::MaybeUninit;
+use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use r2r::{WrappedServiceTypeSupport, WrappedTypesupport};
 use r2r_rcl::*;
 
 use crate::context::c_string;
 use crate::node::NodeHandle;
-use crate::{Error, Node, error::check};
+use crate::{Error, GuardCondition, Node, error::check};
 
 /// Most requests that one turn of the spinner answers.
 const BATCH_MAX: usize = 64;
@@ -26,6 +32,13 @@ pub struct Service<S: WrappedServiceTypeSupport> {
 struct ServiceEndpoint {
     rcl: Box<UnsafeCell<rcl_service_t>>,
     node: Arc<NodeHandle>,
+    announced: Option<Arc<Announced>>,
+}
+
+/// What the middleware's callback gets.
+struct Announced {
+    requests: AtomicBool,
+    wake: GuardCondition,
 }
 
 // SAFETY: the endpoint is used by one thread at a time (`answer` takes `&mut self`), and rcl binds it to none.
@@ -46,6 +59,7 @@ impl<S: WrappedServiceTypeSupport> Service<S> {
             let endpoint = ServiceEndpoint {
                 rcl: Box::new(UnsafeCell::new(rcl_get_zero_initialized_service())),
                 node: Arc::clone(node.handle()),
+                announced: None,
             };
             let options = rcl_service_get_default_options();
             let guard = node.handle().changing();
@@ -61,23 +75,58 @@ impl<S: WrappedServiceTypeSupport> Service<S> {
 
 /// What the spinner needs of a service, whatever its type.
 pub(crate) trait Answering: Send {
-    fn as_ptr(&self) -> *const rcl_service_t;
-    /// Answers the requests that wait, up to a batch: a flood of them must not keep the spinner from the rest.
+    /// From now on `wake` is triggered when requests have come, also before this call.
+    fn announce_to(&mut self, wake: GuardCondition) -> Result<(), Error>;
+    /// Answers the requests that wait, if any were announced, up to a batch: a flood of them must not keep the spinner from
+    /// the rest.
     fn answer(&mut self) -> Result<(), Error>;
 }
 
 impl<S: WrappedServiceTypeSupport> Answering for Service<S> {
-    fn as_ptr(&self) -> *const rcl_service_t {
-        self.endpoint.rcl.get()
+    fn announce_to(&mut self, wake: GuardCondition) -> Result<(), Error> {
+        let announced = self.endpoint.announced.insert(Arc::new(Announced { requests: AtomicBool::new(false), wake }));
+        let user_data = Arc::as_ptr(announced).cast();
+        self.endpoint.set_callback(Some(on_new_request), user_data)
     }
 
     fn answer(&mut self) -> Result<(), Error> {
-        for _ in 0..BATCH_MAX {
-            let Some((mut id, request)) = take_request::<S>(&self.endpoint)? else { break };
-            let response = (self.handler)(request);
-            send_response::<S>(&self.endpoint, &mut id, &response)?;
+        let Some(announced) = &self.endpoint.announced else { return Ok(()) };
+        if !announced.requests.swap(false, Ordering::AcqRel) {
+            return Ok(());
         }
+        for _ in 0..BATCH_MAX {
+            let Some((mut id, request)) = take_request::<S>(&self.endpoint).inspect_err(|_| announced.again())? else {
+                return Ok(());
+            };
+            let response = (self.handler)(request);
+            send_response::<S>(&self.endpoint, &mut id, &response).inspect_err(|_| announced.again())?;
+        }
+        announced.again();
         Ok(())
+    }
+}
+
+impl Announced {
+    /// There may be more requests: they are not announced twice.
+    fn again(&self) {
+        self.requests.store(true, Ordering::Release);
+        // If this fails, they are answered at the next turn.
+        let _ = self.wake.trigger();
+    }
+}
+
+/// Called by the middleware, in its receive thread.
+unsafe extern "C" fn on_new_request(user_data: *const c_void, _arrived: usize) {
+    // SAFETY: `user_data` is the `Announced` given to `set_callback`, which is kept until the callback is cleared.
+    unsafe { &*user_data.cast::<Announced>() }.again();
+}
+
+impl ServiceEndpoint {
+    fn set_callback(&self, callback: rcl_event_callback_t, user_data: *const c_void) -> Result<(), Error> {
+        // SAFETY: the service is initialised. `user_data` is null or an `Announced` in an `Arc` that is kept until the callback
+        // has been cleared.
+        let code = unsafe { rcl_service_set_on_new_request_callback(self.rcl.get(), callback, user_data) };
+        check(code, "set the request callback")
     }
 }
 
@@ -115,6 +164,12 @@ fn send_response<S: WrappedServiceTypeSupport>(
 
 impl Drop for ServiceEndpoint {
     fn drop(&mut self) {
+        if let Some(announced) = self.announced.take()
+            && self.set_callback(None, ptr::null()).is_err()
+        {
+            // It may still be called, so what it is called with has to stay.
+            std::mem::forget(announced);
+        }
         let node = Arc::clone(&self.node);
         let _guard = node.changing();
         // SAFETY: the node is alive, nothing else refers to this service; a zero-initialised one is accepted.

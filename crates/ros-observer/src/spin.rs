@@ -46,9 +46,16 @@ impl Spinner {
     }
 
     /// From now on, requests of this service are answered in [`Spinner::turn`].
-    pub fn add_service<S: WrappedServiceTypeSupport + 'static>(&mut self, service: Service<S>) {
+    ///
+    /// # Errors
+    /// When the middleware cannot tell of requests.
+    pub fn add_service<S: WrappedServiceTypeSupport + 'static>(
+        &mut self,
+        mut service: Service<S>,
+    ) -> Result<(), Error> {
+        service.announce_to(self.waker())?;
         self.services.push(Box::new(service));
-        self.wait_set.resized = false;
+        Ok(())
     }
 
     /// From now on, messages of this subscription are taken in [`Spinner::turn`], unless it is served by callback.
@@ -65,7 +72,7 @@ impl Spinner {
         self.subscriptions.retain(|subscription| subscription.strong_count() > 0);
         // Kept for this turn: the wait set points at them.
         let subscriptions: Vec<_> = self.subscriptions.iter().filter_map(Weak::upgrade).collect();
-        self.wait_set.fill(&[graph, self.wake.as_ptr()], &subscriptions, &self.services)?;
+        self.wait_set.fill(&[graph, self.wake.as_ptr()], &subscriptions)?;
         self.wait_set.wait(timeout)?;
         let graph_changed = self.wait_set.guard_is_ready(0);
         for (index, subscription) in subscriptions.iter().enumerate() {
@@ -74,11 +81,9 @@ impl Spinner {
             }
         }
         let mut unanswered = 0;
-        for (index, service) in self.services.iter_mut().enumerate() {
+        for service in &mut self.services {
             // A client that goes before its answer comes is its own affair.
-            if self.wait_set.service_is_ready(index) && service.answer().is_err() {
-                unanswered += 1;
-            }
+            unanswered += usize::from(service.answer().is_err());
         }
         Ok(Turn { graph_changed, unanswered })
     }
@@ -113,7 +118,6 @@ impl WaitSet {
         &mut self,
         guards: &[*const rcl_guard_condition_t; GUARDS],
         subscriptions: &[Arc<Shared>],
-        services: &[Box<dyn Answering>],
     ) -> Result<(), Error> {
         let operation = "fill the wait set";
         // SAFETY: the set is initialised and has room for what is added: it is resized whenever the lists have grown.
@@ -121,7 +125,7 @@ impl WaitSet {
         // points at is cleared before it is used again.
         unsafe {
             if !self.resized {
-                let code = rcl_wait_set_resize(&mut self.rcl, subscriptions.len(), GUARDS, 0, 0, services.len(), 0);
+                let code = rcl_wait_set_resize(&mut self.rcl, subscriptions.len(), GUARDS, 0, 0, 0, 0);
                 check(code, operation)?;
                 self.resized = true;
             }
@@ -132,9 +136,6 @@ impl WaitSet {
             for subscription in subscriptions {
                 let code = rcl_wait_set_add_subscription(&mut self.rcl, subscription.as_ptr(), std::ptr::null_mut());
                 check(code, operation)?;
-            }
-            for service in services {
-                check(rcl_wait_set_add_service(&mut self.rcl, service.as_ptr(), std::ptr::null_mut()), operation)?;
             }
         }
         Ok(())
@@ -157,11 +158,6 @@ impl WaitSet {
     fn subscription_is_ready(&self, index: usize) -> bool {
         // SAFETY: the list has as many entries as were added.
         index < self.rcl.size_of_subscriptions && unsafe { !(*self.rcl.subscriptions.add(index)).is_null() }
-    }
-
-    fn service_is_ready(&self, index: usize) -> bool {
-        // SAFETY: the list has as many entries as were added.
-        index < self.rcl.size_of_services && unsafe { !(*self.rcl.services.add(index)).is_null() }
     }
 }
 

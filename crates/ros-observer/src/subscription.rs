@@ -17,7 +17,7 @@ use r2r_rcl::*;
 use crate::context::c_string;
 use crate::node::NodeHandle;
 use crate::qos::Qos;
-use crate::{Error, Node, error::check};
+use crate::{Error, MessageType, Node, error::check};
 
 /// The identity of a publisher; a restarted publisher has a new one.
 pub type Gid = [u8; RMW_GID_STORAGE_SIZE as usize];
@@ -149,8 +149,23 @@ impl Subscription {
         take_in: TakeIn,
         handler: impl FnMut(&[u8], &MessageInfo) + Send + 'static,
     ) -> Result<Self, Error> {
+        Self::of_type(MessageType::of::<T>(), node, topic, qos, take_in, handler)
+    }
+
+    /// As [`Subscription::new`], of a type that is known at run time only.
+    ///
+    /// # Errors
+    /// As of [`Subscription::new`].
+    pub fn of_type(
+        message_type: MessageType,
+        node: &Node,
+        topic: &str,
+        qos: Qos,
+        take_in: TakeIn,
+        handler: impl FnMut(&[u8], &MessageInfo) + Send + 'static,
+    ) -> Result<Self, Error> {
         take_in.check()?;
-        let shared = Arc::new(Shared::new::<T>(node, topic, qos, take_in, Box::new(handler))?);
+        let shared = Arc::new(Shared::new(message_type, node, topic, qos, take_in, Box::new(handler))?);
         if take_in == TakeIn::Callback {
             shared.set_callback(Some(on_new_message), Arc::as_ptr(&shared).cast())?;
         }
@@ -223,7 +238,8 @@ impl SubscriptionProbe {
 }
 
 impl Shared {
-    fn new<T: WrappedTypesupport>(
+    fn new(
+        message_type: MessageType,
         node: &Node,
         topic: &str,
         qos: Qos,
@@ -245,8 +261,8 @@ impl Shared {
             let mut options = rcl_subscription_get_default_options();
             options.qos = qos.to_rmw();
             let guard = node.handle().changing();
-            let code =
-                rcl_subscription_init(shared.rcl.get(), node.handle().as_ptr(), T::get_ts(), topic.as_ptr(), &options);
+            let (node, support) = (node.handle().as_ptr(), message_type.as_ptr());
+            let code = rcl_subscription_init(shared.rcl.get(), node, support, topic.as_ptr(), &options);
             // Before a subscription that was refused is dropped, which takes the lock again.
             drop(guard);
             let initialised = check(code, operation);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use r2r::rosgraph_msgs::msg::Clock;
 use r2r::sensor_msgs::msg::JointState;
-use ros_observer::{Context, Endpoint, MessageInfo, Node, Publisher, Qos, Spinner, Subscription, TakeIn};
+use ros_observer::{Context, Endpoint, MessageInfo, MessageType, Node, Publisher, Qos, Spinner, Subscription, TakeIn};
 
 const LONG_ENOUGH: Duration = Duration::from_secs(20);
 
@@ -200,6 +200,65 @@ fn publishers_are_listed_with_what_keeps_them_from_us() {
     assert_eq!(found[0].incompatibility(Qos::best_effort(1)), None);
     let reason = found[0].incompatibility(Qos::reliable(1)).expect("a reason");
     assert!(reason.to_lowercase().contains("reliable"), "{reason}");
+}
+
+#[test]
+fn a_type_that_is_known_by_name_only_can_be_subscribed_to() {
+    let node = node("by_name");
+    let message_type = MessageType::find("sensor_msgs/msg/JointState").expect("an installed type");
+    let (sender, taken) = sync_channel(16);
+    let mut spinner = Spinner::new(&node).expect("a spinner");
+    let handler = forward(sender);
+    let subscription =
+        Subscription::of_type(message_type, &node, "by_name", Qos::best_effort(10), TakeIn::WaitSet, handler);
+    let subscription = subscription.expect("one");
+    spinner.add_subscription(&subscription);
+    let publisher = Publisher::new(&node, "by_name", Qos::reliable(10)).expect("a publisher");
+    turn_until(&mut spinner, "a match", || subscription.publisher_count().expect("a count") == 1);
+    publisher.publish(&message("elbow")).expect("published");
+    turn_until(&mut spinner, "the message", || taken.try_recv().is_ok());
+}
+
+#[test]
+fn a_type_tells_whether_it_begins_with_a_stamp() {
+    for (name, expected) in [
+        ("sensor_msgs/msg/JointState", true),
+        ("std_msgs/msg/Header", true),
+        ("rosgraph_msgs/msg/Clock", true),
+        ("std_msgs/msg/Empty", false),
+        ("sensor_msgs/msg/JoyFeedbackArray", false),
+        ("geometry_msgs/msg/Twist", false),
+    ] {
+        assert_eq!(MessageType::begins_with_stamp(name), Ok(expected), "{name}");
+    }
+}
+
+#[test]
+fn a_type_that_is_not_installed_is_told() {
+    for (name, told) in [
+        ("no_such_package/msg/Name", "libno_such_package__"),
+        ("sensor_msgs/msg/NoSuchMessage", "NoSuchMessage"),
+        ("sensor_msgs/idl/JointState", "is no message type"),
+        ("../sensor_msgs/msg/JointState", "is no message type"),
+        ("sensor_msgs/msg/", "is no message type"),
+        ("", "is no message type"),
+    ] {
+        let error = MessageType::find(name).err().expect("an error");
+        assert!(error.message.contains(told), "{error}");
+    }
+}
+
+#[test]
+fn topics_and_nodes_are_listed_with_types() {
+    let node = node("lister");
+    let mut spinner = Spinner::new(&node).expect("a spinner");
+    let _publisher = Publisher::<JointState>::new(&node, "listed", Qos::best_effort(1)).expect("a publisher");
+    let is_listed = || {
+        let topics = node.topics().expect("a list");
+        topics.get("/ros_observer_test/listed").is_some_and(|types| types[..] == ["sensor_msgs/msg/JointState"])
+    };
+    turn_until(&mut spinner, "the topic in the graph", is_listed);
+    assert!(node.nodes().expect("a list").contains(&"/ros_observer_test/lister".to_owned()));
 }
 
 #[test]

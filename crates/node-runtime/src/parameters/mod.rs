@@ -6,18 +6,20 @@ mod services;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 pub use constraint::Constraint;
 use constraint::shortened;
 use r2r::ParameterValue;
 use ros_observer::{Error, Node, Spinner};
 
-/// One parameter: all that is known of it stands here and nowhere else.
+/// One parameter, or many of one kind: all that is known of it stands here and nowhere else.
 #[derive(Debug, Clone)]
 pub struct Declaration {
-    /// The name.
+    /// The name. With a part `*`, as in `topics.*.rate`, it stands for the parameters of all topics, each of which is there
+    /// only once it has a value.
     pub name: &'static str,
-    /// The value unless another is given; its type is the parameter's type.
+    /// The value unless another is given, but for a name with `*`; its type is the parameter's type.
     pub default: ParameterValue,
     /// What it does, its unit.
     pub description: &'static str,
@@ -31,7 +33,12 @@ pub struct Declaration {
 #[derive(Clone)]
 pub struct Parameters {
     declarations: Arc<[Declaration]>,
-    values: Arc<Mutex<BTreeMap<&'static str, ParameterValue>>>,
+    values: Arc<Mutex<BTreeMap<String, ParameterValue>>>,
+}
+
+/// Seconds of a parameter as nanoseconds.
+pub fn nanoseconds(seconds: f64) -> u64 {
+    Duration::try_from_secs_f64(seconds).map_or(u64::MAX, |duration| duration.as_nanos() as u64)
 }
 
 /// Why a parameter was not set.
@@ -40,11 +47,11 @@ pub(crate) enum Refusal {
     #[error("parameter {name}: not known; known are {known}")]
     Unknown { name: String, known: String },
     #[error("parameter {name}: is {actual}, must be {expected}")]
-    WrongType { name: &'static str, actual: &'static str, expected: &'static str },
+    WrongType { name: String, actual: &'static str, expected: &'static str },
     #[error("parameter {name}: {reason}")]
-    BadValue { name: &'static str, reason: String },
+    BadValue { name: String, reason: String },
     #[error("parameter {name}: can only be given at the start")]
-    ReadOnly { name: &'static str },
+    ReadOnly { name: String },
 }
 
 impl Parameters {
@@ -53,12 +60,13 @@ impl Parameters {
     /// # Errors
     /// Every fault: unknown names, wrong types, values that a constraint refuses.
     pub fn load(declarations: Vec<Declaration>, overrides: Vec<(String, ParameterValue)>) -> Result<Self, Vec<String>> {
-        let values = declarations.iter().map(|declared| (declared.name, declared.default.clone())).collect();
+        let single = declarations.iter().filter(|declared| declared.around().is_none());
+        let values = single.map(|declared| (declared.name.to_owned(), declared.default.clone())).collect();
         let parameters = Self { declarations: declarations.into(), values: Arc::new(Mutex::new(values)) };
         let mut faults = Vec::new();
         for (name, value) in overrides {
             match parameters.checked(&name, value) {
-                Ok((declared, value)) => drop(parameters.values().insert(declared.name, value)),
+                Ok((_, value)) => drop(parameters.values().insert(name, value)),
                 Err(refusal) => faults.push(refusal.to_string()),
             }
         }
@@ -78,6 +86,23 @@ impl Parameters {
         value.try_into().expect("the parameter is declared with this type")
     }
 
+    /// What stands in the place of `*` in the names of the parameters of this kind that have a value, and the value.
+    ///
+    /// # Panics
+    /// When no such kind is declared, or has another type: a fault of the node's own code.
+    pub fn all<T>(&self, kind: &str) -> Vec<(String, T)>
+    where
+        ParameterValue: TryInto<T>,
+        <ParameterValue as TryInto<T>>::Error: Debug,
+    {
+        let declared = self.declarations.iter().find(|declared| declared.name == kind).expect("the kind is declared");
+        let of_kind = |(name, value): (&String, &ParameterValue)| {
+            let which = declared.which(name)?.to_owned();
+            Some((which, value.clone().try_into().expect("the kind is declared with this type")))
+        };
+        self.values().iter().filter_map(of_kind).collect()
+    }
+
     /// Offers the standard parameter services of a node, which run on the spinner's thread. `on_change` hears of each
     /// value that was set.
     pub fn offer(
@@ -89,12 +114,15 @@ impl Parameters {
         services::offer(self, node, spinner, Box::new(on_change))
     }
 
-    fn values(&self) -> MutexGuard<'_, BTreeMap<&'static str, ParameterValue>> {
+    fn values(&self) -> MutexGuard<'_, BTreeMap<String, ParameterValue>> {
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn declaration(&self, name: &str) -> Option<&Declaration> {
-        self.declarations.iter().find(|declared| declared.name == name)
+        self.declarations.iter().find(|declared| match declared.around() {
+            None => declared.name == name,
+            Some(_) => declared.which(name).is_some(),
+        })
     }
 
     /// A value as it would be stored. An integer will do where a double is asked for: `stale_after:=5`.
@@ -109,17 +137,30 @@ impl Parameters {
         };
         let (actual, expected) = (value.type_name(), declared.default.type_name());
         if actual != expected {
-            return Err(Refusal::WrongType { name: declared.name, actual, expected });
+            return Err(Refusal::WrongType { name: shortened(name), actual, expected });
         }
         let verdict = declared.constraint.check(&value);
-        verdict.map_err(|reason| Refusal::BadValue { name: declared.name, reason })?;
+        verdict.map_err(|reason| Refusal::BadValue { name: shortened(name), reason })?;
         Ok((declared, value))
     }
 
     /// As `checked`, and that the parameter may be set now.
-    fn settable(&self, name: &str, value: ParameterValue) -> Result<(&'static str, ParameterValue), Refusal> {
+    fn settable(&self, name: &str, value: ParameterValue) -> Result<ParameterValue, Refusal> {
         let (declared, value) = self.checked(name, value)?;
-        if declared.settable { Ok((declared.name, value)) } else { Err(Refusal::ReadOnly { name: declared.name }) }
+        if declared.settable { Ok(value) } else { Err(Refusal::ReadOnly { name: shortened(name) }) }
+    }
+}
+
+impl Declaration {
+    /// What stands before and after the `*` of the name, if it has one.
+    fn around(&self) -> Option<(&'static str, &'static str)> {
+        self.name.split_once('*')
+    }
+
+    /// What stands in the place of the `*`, if `name` is of this kind.
+    fn which<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let (before, after) = self.around()?;
+        name.strip_prefix(before)?.strip_suffix(after).filter(|which| !which.is_empty())
     }
 }
 
@@ -143,7 +184,29 @@ mod tests {
                 settable: false,
                 constraint: Constraint::OneOf(&["auto", "reliable"]),
             },
+            Declaration {
+                name: "topics.*.rate",
+                default: ParameterValue::Double(0.0),
+                description: "Hertz.",
+                settable: true,
+                constraint: Constraint::Double { min: 0.0, max: 1e6 },
+            },
         ]
+    }
+
+    #[test]
+    fn a_kind_of_parameters_has_those_that_were_given() {
+        let overrides = vec![
+            ("topics./scan.rate".to_owned(), ParameterValue::Integer(10)),
+            ("topics./odom.rate".to_owned(), ParameterValue::Double(50.0)),
+        ];
+        let parameters = Parameters::load(declarations(), overrides).expect("good values");
+        let rates = parameters.all::<f64>("topics.*.rate");
+        assert_eq!(rates, [("/odom".to_owned(), 50.0), ("/scan".to_owned(), 10.0)]);
+        assert!(parameters.settable("topics./imu.rate", ParameterValue::Double(1.0)).is_ok());
+        for (name, value) in [("topics..rate", 1.0), ("topics./imu.rates", 1.0), ("topics./imu.rate", -1.0)] {
+            assert!(parameters.settable(name, ParameterValue::Double(value)).is_err(), "{name}");
+        }
     }
 
     #[test]
@@ -155,7 +218,10 @@ mod tests {
         ];
         let faults = Parameters::load(declarations(), overrides).err().unwrap();
         assert_eq!(faults.len(), 3, "{faults:?}");
-        assert!(faults[0].contains("stale_afer") && faults[0].contains("known are stale_after, qos"), "{faults:?}");
+        assert!(
+            faults[0].contains("stale_afer") && faults[0].contains("known are stale_after, qos, topics.*.rate"),
+            "{faults:?}"
+        );
         assert!(faults[1].contains("stale_after") && faults[1].contains("0.001"), "{faults:?}");
         assert!(faults[2].contains("is integer, must be string"), "{faults:?}");
     }
@@ -184,7 +250,7 @@ mod tests {
     fn what_is_fixed_at_the_start_cannot_be_set_later() {
         let parameters = Parameters::load(declarations(), Vec::new()).unwrap();
         let refusal = parameters.settable("qos", ParameterValue::String("reliable".into())).unwrap_err();
-        assert_eq!(refusal, Refusal::ReadOnly { name: "qos" });
+        assert_eq!(refusal, Refusal::ReadOnly { name: "qos".to_owned() });
         assert!(parameters.settable("stale_after", ParameterValue::Double(1.0)).is_ok());
     }
 }

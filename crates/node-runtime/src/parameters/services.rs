@@ -1,5 +1,6 @@
 //! The parameter services that every ROS node has (rcl_interfaces), and the event that tells of changes.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,32 +31,32 @@ pub(super) fn offer(
     let shared = parameters.clone();
     spinner.add_service(Service::<srv::GetParameters::Service>::new(node, "~/get_parameters", move |request| {
         shared.answer_get(&request)
-    })?);
+    })?)?;
     let shared = parameters.clone();
     spinner.add_service(Service::<srv::GetParameterTypes::Service>::new(
         node,
         "~/get_parameter_types",
         move |request| shared.answer_types(&request),
-    )?);
+    )?)?;
     let shared = parameters.clone();
     spinner.add_service(Service::<srv::ListParameters::Service>::new(node, "~/list_parameters", move |request| {
         shared.answer_list(&request)
-    })?);
+    })?)?;
     let shared = parameters.clone();
     spinner.add_service(Service::<srv::DescribeParameters::Service>::new(
         node,
         "~/describe_parameters",
         move |request| shared.answer_describe(&request),
-    )?);
+    )?)?;
     let shared = Arc::clone(&setter);
     spinner.add_service(Service::<srv::SetParameters::Service>::new(node, "~/set_parameters", move |request| {
         shared.answer_set(request)
-    })?);
+    })?)?;
     spinner.add_service(Service::<srv::SetParametersAtomically::Service>::new(
         node,
         "~/set_parameters_atomically",
         move |request| setter.answer_set_atomically(request),
-    )?);
+    )?)?;
     Ok(())
 }
 
@@ -74,18 +75,34 @@ impl Parameters {
 
     fn answer_describe(&self, request: &srv::DescribeParameters::Request) -> srv::DescribeParameters::Response {
         let describe = |name: &String| match self.declaration(name) {
-            Some(declared) => descriptor(declared),
+            Some(declared) => descriptor(name, declared),
             None => msg::ParameterDescriptor { name: name.clone(), ..Default::default() },
         };
         srv::DescribeParameters::Response { descriptors: request.names.iter().map(describe).collect() }
     }
 
-    /// Names are without separators, so that each is at depth 1 and has only itself as a prefix.
     fn answer_list(&self, request: &srv::ListParameters::Request) -> srv::ListParameters::Response {
-        let asked = |name: &&str| request.prefixes.is_empty() || request.prefixes.iter().any(|prefix| prefix == name);
-        let names = self.declarations.iter().map(|declared| declared.name).filter(asked).map(str::to_owned).collect();
-        srv::ListParameters::Response { result: msg::ListParametersResult { names, prefixes: Vec::new() } }
+        let names: Vec<_> = self.values().keys().filter(|name| is_listed(name, request)).cloned().collect();
+        let prefixes: BTreeSet<_> =
+            names.iter().filter_map(|name| Some(name.rsplit_once(SEPARATOR)?.0.to_owned())).collect();
+        let prefixes = prefixes.into_iter().collect();
+        srv::ListParameters::Response { result: msg::ListParametersResult { names, prefixes } }
     }
+}
+
+/// Between the parts of a parameter's name.
+const SEPARATOR: char = '.';
+
+/// As `rcl_interfaces/srv/ListParameters` has it: below one of the prefixes, if there are any, and not more than `depth`
+/// parts below it, if that is not 0.
+fn is_listed(name: &str, request: &srv::ListParameters::Request) -> bool {
+    let is_near = |below: &str| request.depth == 0 || (below.split(SEPARATOR).count() as u64) <= request.depth;
+    let is_below = |prefix: &String| match name.strip_prefix(prefix.as_str()) {
+        Some("") => true,
+        Some(below) => below.strip_prefix(SEPARATOR).is_some_and(is_near),
+        None => false,
+    };
+    if request.prefixes.is_empty() { is_near(name) } else { request.prefixes.iter().any(is_below) }
 }
 
 /// What setting takes beside the values: whom to tell.
@@ -111,22 +128,21 @@ impl Setter {
         srv::SetParametersAtomically::Response { result: result_of(checked.map(|checked| self.apply(checked))) }
     }
 
-    fn check(&self, parameter: msg::Parameter) -> Result<(&'static str, ParameterValue), Refusal> {
-        let refused = self.parameters.settable(&parameter.name, from_message(parameter.value));
-        refused.inspect_err(|refusal| tracing::warn!(%refusal, "a parameter was not set"))
+    fn check(&self, parameter: msg::Parameter) -> Result<(String, ParameterValue), Refusal> {
+        let value = self.parameters.settable(&parameter.name, from_message(parameter.value));
+        let value = value.inspect_err(|refusal| tracing::warn!(%refusal, "a parameter was not set"))?;
+        Ok((parameter.name, value))
     }
 
-    fn apply(&self, changes: Vec<(&'static str, ParameterValue)>) {
+    fn apply(&self, changes: Vec<(String, ParameterValue)>) {
         let mut on_change = self.on_change.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, value) in &changes {
-            self.parameters.values().insert(name, value.clone());
+            self.parameters.values().insert(name.clone(), value.clone());
             on_change(name, value);
             tracing::info!(parameter = name, ?value, "a parameter was set");
         }
-        let changed = |(name, value): &(&str, ParameterValue)| msg::Parameter {
-            name: (*name).to_owned(),
-            value: to_message(value),
-        };
+        let changed =
+            |(name, value): &(String, ParameterValue)| msg::Parameter { name: name.clone(), value: to_message(value) };
         let event = msg::ParameterEvent {
             stamp: now(),
             node: self.node.clone(),
@@ -151,9 +167,9 @@ fn now() -> Time {
     Time { sec: since.as_secs() as i32, nanosec: since.subsec_nanos() }
 }
 
-fn descriptor(declared: &Declaration) -> msg::ParameterDescriptor {
+fn descriptor(name: &str, declared: &Declaration) -> msg::ParameterDescriptor {
     let mut descriptor = msg::ParameterDescriptor {
-        name: declared.name.to_owned(),
+        name: name.to_owned(),
         type_: to_message(&declared.default).type_,
         description: declared.description.to_owned(),
         read_only: !declared.settable,
@@ -195,5 +211,27 @@ fn from_message(message: msg::ParameterValue) -> ParameterValue {
         8 => ParameterValue::DoubleArray(message.double_array_value),
         9 => ParameterValue::StringArray(message.string_array_value),
         _ => ParameterValue::NotSet,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_listed_by_prefix_and_depth() {
+        let listed = |prefixes: &[&str], depth| {
+            let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
+            let request = srv::ListParameters::Request { prefixes, depth };
+            let all = ["qos", "topics./scan.rate", "topics./scan.class", "topicsy"];
+            all.into_iter().filter(|name| is_listed(name, &request)).collect::<Vec<_>>()
+        };
+        assert_eq!(listed(&[], 0).len(), 4);
+        assert_eq!(listed(&[], 1), ["qos", "topicsy"]);
+        assert_eq!(listed(&["topics"], 0), ["topics./scan.rate", "topics./scan.class"]);
+        assert_eq!(listed(&["topics"], 1), Vec::<&str>::new());
+        assert_eq!(listed(&["topics"], 2), ["topics./scan.rate", "topics./scan.class"]);
+        assert_eq!(listed(&["qos", "topics./scan.rate"], 1), ["qos", "topics./scan.rate"]);
+        assert_eq!(listed(&["nothing"], 0), Vec::<&str>::new());
     }
 }

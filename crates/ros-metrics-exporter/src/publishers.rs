@@ -1,34 +1,17 @@
-//! Why a topic has data, or has none.
+//! The publishers of a topic, and what they make of it.
 
 use ros_observer::Gid;
+use topic_watch::TopicStatus;
 
-/// The state of a topic: exactly one holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TopicStatus {
-    NoPublisher,
-    TypeMismatch,
-    QosIncompatible,
-    Silent,
-    Stale,
-    Ok,
-}
-
-impl TopicStatus {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::NoPublisher, Self::TypeMismatch, Self::QosIncompatible, Self::Silent, Self::Stale, Self::Ok];
-
-    /// The value of the label `status`.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::NoPublisher => "no_publisher",
-            Self::TypeMismatch => "type_mismatch",
-            Self::QosIncompatible => "qos_incompatible",
-            Self::Silent => "silent",
-            Self::Stale => "stale",
-            Self::Ok => "ok",
-        }
-    }
-}
+/// The states that this node tells apart.
+pub(crate) const STATUSES: &[TopicStatus] = &[
+    TopicStatus::NoPublisher,
+    TopicStatus::TypeMismatch,
+    TopicStatus::QosIncompatible,
+    TopicStatus::Silent,
+    TopicStatus::Stale,
+    TopicStatus::Ok,
+];
 
 /// A publisher of the topic that does not reach us.
 #[derive(Debug, Clone, PartialEq, Eq)]

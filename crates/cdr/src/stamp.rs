@@ -1,0 +1,39 @@
+//! `builtin_interfaces/msg/Time`, as the stamp in a header.
+
+/// When a message was made, by its `header.stamp` (`builtin_interfaces/msg/Time`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// Seconds since the epoch of the sender's clock.
+    pub sec: i32,
+    /// Nanoseconds after `sec`; less than 10⁹ in a valid stamp.
+    pub nanosec: u32,
+}
+
+impl Stamp {
+    /// Nanoseconds since the epoch of the sender's clock; `None` for a stamp that tells no time: one left at zero, one
+    /// before the epoch, one with a second or more of nanoseconds.
+    #[must_use]
+    pub const fn nanoseconds(self) -> Option<i64> {
+        const SECOND_NS: u32 = 1_000_000_000;
+        if self.sec < 0 || self.nanosec >= SECOND_NS || (self.sec == 0 && self.nanosec == 0) {
+            return None;
+        }
+        Some(self.sec as i64 * SECOND_NS as i64 + self.nanosec as i64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_tells_a_time_or_none() {
+        let nanoseconds = |sec, nanosec| Stamp { sec, nanosec }.nanoseconds();
+        assert_eq!(nanoseconds(1, 5), Some(1_000_000_005));
+        assert_eq!(nanoseconds(0, 1), Some(1));
+        assert_eq!(nanoseconds(i32::MAX, 999_999_999), Some(2_147_483_647_999_999_999));
+        for (sec, nanosec) in [(0, 0), (-1, 0), (i32::MIN, 5), (1, 1_000_000_000), (i32::MAX, u32::MAX)] {
+            assert_eq!(nanoseconds(sec, nanosec), None, "{sec}, {nanosec}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What can be told of a topic without knowing what its messages mean: that they arrive, how far apart, how late and
+//! how old, which are missing, and why there are none.
+//!
+//! Every family of metrics that is about a topic has its name, help and buckets here and nowhere else, so that all nodes
+//! say the same thing by the same name.
+//!
+//! Invariant: [`Arrivals`] takes no lock, allocates nothing and waits for nobody. Not for: subscribing, reading messages,
+//! deciding what is expected of a topic.
+
+mod arrivals;
+mod metrics;
+mod progress;
+mod status;
+
+pub use arrivals::{Arrivals, NEVER};
+pub use metrics::{Families, TopicMetrics};
+pub use progress::Progress;
+pub use status::TopicStatus;
