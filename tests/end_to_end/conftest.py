@@ -8,17 +8,10 @@ from pathlib import Path
 import pytest
 
 from domain import reserved_domain_id
-from exporter import (
-    PROGRAM,
-    TOPIC,
-    Arguments,
-    Ended,
-    Exporter,
-    ParameterValue,
-    RunExporter,
-    StartExporter,
-    run_exporter,
-)
+from exporter import PROGRAM, TOPIC, Exporter, RunExporter, StartExporter
+from monitor import PROGRAM as MONITOR_PROGRAM
+from monitor import Monitor, StartMonitor
+from program import Arguments, Ended, ParameterValue, Program, run_program
 from robot import Robot, Talker
 
 # They would lead the tests out of this machine, or to peers that are not theirs.
@@ -26,8 +19,9 @@ FOREIGN_SETTINGS = ("ROS_DISCOVERY_SERVER", "ROS_LOCALHOST_ONLY", "ROS_STATIC_PE
 
 
 def pytest_sessionstart() -> None:
-    if not PROGRAM.is_file():
-        pytest.exit(f"{PROGRAM} is missing: run 'make build'", returncode=4)
+    for program in (PROGRAM, MONITOR_PROGRAM):
+        if not program.is_file():
+            pytest.exit(f"{program} is missing: run 'make build'", returncode=4)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,7 +54,7 @@ def start_exporter(domain_id: int, tmp_path: Path) -> Iterator[StartExporter]:
         wait: bool = True,
     ) -> Exporter:
         stderr_path = tmp_path / f"exporter-{len(exporters)}.stderr"
-        exporter = Exporter(Arguments(flags, parameters or {}, ros), domain_id, stderr_path)
+        exporter = Exporter(Arguments(PROGRAM, flags, parameters or {}, ros), domain_id, stderr_path)
         exporters.append(exporter)
         if wait:
             exporter.wait_until_ready()
@@ -70,19 +64,41 @@ def start_exporter(domain_id: int, tmp_path: Path) -> Iterator[StartExporter]:
     end_all(exporters)
 
 
-def end_all(exporters: Sequence[Exporter]) -> None:
+@pytest.fixture
+def start_monitor(domain_id: int, tmp_path: Path) -> Iterator[StartMonitor]:
+    """Starts monitors, and ends those that still run after the test: each has to end well."""
+    monitors: list[Monitor] = []
+
+    def start(
+        *flags: str,
+        parameters: Mapping[str, ParameterValue] | None = None,
+        ros: Sequence[str] = (),
+        wait: bool = True,
+    ) -> Monitor:
+        stderr_path = tmp_path / f"monitor-{len(monitors)}.stderr"
+        monitor = Monitor(Arguments(MONITOR_PROGRAM, flags, parameters or {}, ros), domain_id, stderr_path)
+        monitors.append(monitor)
+        if wait:
+            monitor.wait_until_ready()
+        return monitor
+
+    yield start
+    end_all(monitors)
+
+
+def end_all(programs: Sequence[Program]) -> None:
     failures = []
-    for exporter in exporters:
+    for program in programs:
         # Shown where a test has failed.
-        print(exporter.stderr)
-        if exporter.process.poll() is not None:
-            if exporter.process.returncode != 0 and not exporter.was_killed:
-                failures.append(f"an exporter has ended with {exporter.process.returncode}")
+        print(program.stderr)
+        if program.process.poll() is not None:
+            if program.process.returncode != 0 and not program.was_killed:
+                failures.append(f"a program has ended with {program.process.returncode}")
             continue
         try:
             # One that a failed test has stopped would not see the request to end.
-            exporter.process.send_signal(signal.SIGCONT)
-            exporter.end()
+            program.process.send_signal(signal.SIGCONT)
+            program.end()
         except AssertionError as failure:
             failures.append(str(failure))
     assert not failures, "\n".join(failures)
@@ -93,7 +109,7 @@ def run_to_the_end(domain_id: int) -> RunExporter:
     """Runs exporters that are expected to end by themselves."""
 
     def run(*flags: str, parameters: Mapping[str, ParameterValue] | None = None, ros: Sequence[str] = ()) -> Ended:
-        return run_exporter(Arguments(flags, parameters or {}, ros), domain_id)
+        return run_program(Arguments(PROGRAM, flags, parameters or {}, ros), domain_id)
 
     return run
 

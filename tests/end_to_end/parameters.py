@@ -8,7 +8,8 @@ from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
 from rclpy.task import Future
 
-from exporter import NODE_NAME, ParameterValue
+from exporter import NODE_NAME
+from program import ParameterValue
 from robot import Robot
 from waiting import TIMEOUT_S, wait_until
 

@@ -95,14 +95,14 @@ class Robot:
         self._executor.spin_until_future_complete(request, timeout_sec=timeout_s)
         return request.result() if request.done() else None
 
-    def spin_until(self, condition: Callable[[], T | None], what: str) -> T:
+    def spin_until(self, condition: Callable[[], T | None], what: str, *, timeout_s: float = TIMEOUT_S) -> T:
         """Turns the node until `condition` is true."""
 
         def turn() -> T | None:
             self._executor.spin_once(timeout_sec=0)
             return condition()
 
-        return wait_until(turn, what)
+        return wait_until(turn, what, timeout_s=timeout_s)
 
     def close(self) -> None:
         if not self._context.ok():

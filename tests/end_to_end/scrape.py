@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -17,8 +17,13 @@ class Scrape:
     Remembers which metrics were asked for: their lines are what one wants to see when an expectation is not met.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(
+        self, text: str, *, scope: Mapping[str, str] | None = None, statuses: Set[str] = TOPIC_STATUSES
+    ) -> None:
+        """`scope` are the labels that the program puts on everything about a topic, `statuses` the states it knows."""
         self.text = text
+        self._scope = dict(scope or {})
+        self._statuses = statuses
         self._asked: set[str] = set()
         self._samples: dict[str, dict[Labels, float]] = {}
         for name, labels, value in _samples(text):
@@ -61,25 +66,29 @@ class Scrape:
     def ages(self, topic: str) -> dict[str, float]:
         return self.by("joint_name", "ros_joint_age_seconds", topic_name=topic)
 
+    def of_topic(self, metric: str, topic: str, **labels: str) -> float | None:
+        """The sample about a topic, or None where there is none."""
+        return self.get(metric, topic_name=topic, **self._scope, **labels)
+
     def messages(self, topic: str) -> float:
-        return self.get("ros_message_count_total", topic_name=topic) or 0.0
+        return self.of_topic("ros_message_count_total", topic) or 0.0
 
     def lost(self, topic: str) -> float:
-        return self.get("ros_messages_lost_total", topic_name=topic) or 0.0
+        return self.of_topic("ros_messages_lost_total", topic) or 0.0
 
     def rejected(self, topic: str) -> dict[str, float]:
         """Rejections by reason, without those that never happened."""
-        reasons = self.by("reason", "ros_messages_rejected_total", topic_name=topic)
+        reasons = self.by("reason", "ros_messages_rejected_total", topic_name=topic, **self._scope)
         return {reason: count for reason, count in reasons.items() if count}
 
     def publishers(self, topic: str) -> float:
-        return self.get("ros_topic_publishers", topic_name=topic) or 0.0
+        return self.of_topic("ros_topic_publishers", topic) or 0.0
 
     def status(self, topic: str) -> str:
         """The one status of the topic, after a check that the state set is whole."""
-        states = self.by("status", "ros_topic_status", topic_name=topic)
-        assert states.keys() == TOPIC_STATUSES, f"the states of {topic} are {sorted(states)}"
-        assert Counter(states.values()) == Counter({0.0: len(TOPIC_STATUSES) - 1, 1.0: 1}), f"not one state: {states}"
+        states = self.by("status", "ros_topic_status", topic_name=topic, **self._scope)
+        assert states.keys() == self._statuses, f"the states of {topic} are {sorted(states)}"
+        assert Counter(states.values()) == Counter({0.0: len(self._statuses) - 1, 1.0: 1}), f"not one state: {states}"
         return next(status for status, value in states.items() if value)
 
     def families(self) -> dict[str, str]:

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from exporter import PROGRAM, Arguments, RunExporter, StartExporter, run_exporter
+from exporter import PROGRAM, RunExporter, StartExporter
+from program import Arguments, run_program
 
 EXIT_USAGE = 64
 
@@ -61,9 +62,9 @@ def test_a_bad_flag_stops_the_start(run_to_the_end: RunExporter, flag: str) -> N
 
 
 def test_faults_of_flags_and_of_parameters_do_not_hide_each_other(domain_id: int) -> None:
-    arguments = Arguments(["--web.config.file=/nowhere/web.yml"], {"qos": "sometimes"})
+    arguments = Arguments(PROGRAM, ["--web.config.file=/nowhere/web.yml"], {"qos": "sometimes"})
 
-    ended = run_exporter(arguments, domain_id)
+    ended = run_program(arguments, domain_id)
 
     assert ended.exit_code == EXIT_USAGE
     assert "/nowhere/web.yml" in ended.stderr

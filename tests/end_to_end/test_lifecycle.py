@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from exporter import END_WITHIN_S, NODE_NAME, TOPIC, Exporter, StartExporter, environment_of
+from exporter import NODE_NAME, TOPIC, Exporter, StartExporter
+from program import END_WITHIN_S, environment_of
 from robot import Robot, Talker, repeatedly
 from stopped_thread import stopped_thread
 from waiting import TIMEOUT_S, wait_until

@@ -10,8 +10,9 @@ from rcl_interfaces.srv import GetParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.utilities import get_rmw_implementation_identifier
 
-from exporter import NODE_NAME, TOPIC, Exporter, ParameterValue, RunExporter, StartExporter
+from exporter import NODE_NAME, TOPIC, Exporter, RunExporter, StartExporter
 from parameters import Parameters
+from program import ParameterValue
 from robot import Robot, repeatedly
 from waiting import wait_until
 

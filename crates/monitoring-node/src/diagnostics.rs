@@ -1,0 +1,105 @@
+//! What is told on `/diagnostics`, as diagnostic_msgs/msg/DiagnosticArray.
+
+use std::time::{Duration, Instant};
+
+use node_runtime::system_time_ns;
+use r2r::builtin_interfaces::msg::Time;
+use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus, KeyValue};
+use r2r::std_msgs::msg::Header;
+use ros_observer::{Error, Node, Publisher, Qos};
+use topic_watch::TopicStatus;
+
+use crate::topic::Report;
+
+const TOPIC: &str = "/diagnostics";
+
+/// As REP 107 asks, beside each change.
+const EVERY: Duration = Duration::from_secs(1);
+
+const DEPTH: usize = 10;
+
+// The levels of diagnostic_msgs/msg/DiagnosticStatus.
+const OK: u8 = 0;
+const WARN: u8 = 1;
+const ERROR: u8 = 2;
+const STALE: u8 = 3;
+
+/// Tells others of the topics.
+pub(crate) struct Diagnostics {
+    publisher: Publisher<DiagnosticArray>,
+    node: String,
+    told_at: Option<Instant>,
+}
+
+impl Diagnostics {
+    pub(crate) fn new(node: &Node) -> Result<Self, Error> {
+        let publisher = Publisher::new(node, TOPIC, Qos::reliable(DEPTH))?;
+        Ok(Self { publisher, node: node.fully_qualified_name(), told_at: None })
+    }
+
+    /// Tells of all topics, each second and when a state has changed.
+    pub(crate) fn tell(&mut self, reports: &[Report], has_changed: bool, now: Instant) {
+        let is_due = self.told_at.is_none_or(|at| now.saturating_duration_since(at) >= EVERY);
+        if !(is_due || has_changed) || reports.is_empty() {
+            return;
+        }
+        self.told_at = Some(now);
+        let status = reports.iter().map(|report| status(report, &self.node)).collect();
+        let message = DiagnosticArray { header: Header { stamp: stamp(), ..Header::default() }, status };
+        if let Err(error) = self.publisher.publish(&message) {
+            tracing::warn!(%error, "nobody was told of the topics' states");
+        }
+    }
+}
+
+fn stamp() -> Time {
+    let now_ns = system_time_ns();
+    Time { sec: (now_ns / 1_000_000_000) as i32, nanosec: (now_ns % 1_000_000_000) as u32 }
+}
+
+fn status(report: &Report, node: &str) -> DiagnosticStatus {
+    let level = level(report.status);
+    let is_excused = report.is_in_grace && level != OK;
+    let message = match (is_excused, report.status) {
+        (false, TopicStatus::Ok) => report.reason.clone(),
+        (false, status) => format!("{}: {}", status.name(), report.reason),
+        (true, status) => format!("starting ({}: {})", status.name(), report.reason),
+    };
+    DiagnosticStatus {
+        level: if is_excused { OK } else { level },
+        name: report.name.clone(),
+        message,
+        hardware_id: node.to_owned(),
+        values: values(report),
+    }
+}
+
+fn level(status: TopicStatus) -> u8 {
+    match status {
+        TopicStatus::Ok => OK,
+        TopicStatus::GraphOnly | TopicStatus::TooSlow | TopicStatus::TooFast | TopicStatus::Late => WARN,
+        TopicStatus::NoPublisher | TopicStatus::TypeMismatch | TopicStatus::QosIncompatible => ERROR,
+        TopicStatus::Silent | TopicStatus::Stale => STALE,
+    }
+}
+
+/// The first six are what greenwave's dashboard reads.
+fn values(report: &Report) -> Vec<KeyValue> {
+    let number = |value: Option<f64>| value.map_or_else(|| "N/A".to_owned(), |value| format!("{value:.3}"));
+    let expected = report.expectation;
+    let tolerance = expected.rate_hz.map(|_| expected.rate_tolerance * 100.0);
+    [
+        ("frame_rate_node", number(report.rate_hz)),
+        ("frame_rate_msg", number(report.stamp_rate_hz)),
+        ("current_delay_from_realtime_ms", number(report.skew_seconds.map(|seconds| -seconds * 1e3))),
+        ("total_dropped_frames", report.lost.to_string()),
+        ("expected_frequency", number(expected.rate_hz)),
+        ("tolerance", number(tolerance)),
+        ("status", report.status.name().to_owned()),
+        ("type", report.message_type.clone()),
+        ("publishers", report.publishers.to_string()),
+        ("subscriptions", report.subscriptions.to_string()),
+    ]
+    .map(|(key, value)| KeyValue { key: key.to_owned(), value })
+    .into()
+}

@@ -1,0 +1,18 @@
+//! `monitoring_node`: every topic and node of a ROS graph as Prometheus metrics and as diagnostics, with the reason when
+//! data is missing.
+
+mod diagnostics;
+mod expectation;
+mod intake;
+mod metrics;
+mod names;
+mod node;
+mod parameters;
+mod topic;
+mod watch;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    node_runtime::run(&parameters::NODE, parameters::declarations(), node::run)
+}

@@ -1,0 +1,293 @@
+//! The node's parameters: facts about the robot and what is expected of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use node_runtime::{Constraint, Declaration, NodeInfo, Parameters, nanoseconds};
+use r2r::ParameterValue;
+
+use crate::expectation::{Class, Expectation};
+use crate::names::{Patterns, RobotPattern};
+
+pub(crate) const NODE: NodeInfo = NodeInfo {
+    name: "monitoring_node",
+    about: "Watches every topic of a ROS graph and says why data is missing.",
+    listen_address: "0.0.0.0:8002",
+};
+
+/// The longest time that can be asked for: a year.
+const SECONDS_MAX: f64 = 31_536_000.0;
+
+const SECONDS: Constraint = Constraint::Double { min: 0.001, max: SECONDS_MAX };
+
+/// What this node and the tools of ROS bring into a graph, which is nobody's data.
+const DENIED: [&str; 4] = ["/rosout", "/parameter_events", "/diagnostics", "/diagnostics_agg"];
+const IGNORED_NODES: [&str; 6] =
+    ["/**/_ros2cli_*", "/**/rviz*", "/**/rosbag2_*", "/**/*_bridge*", "/**/foxglove*", "/**/launch_ros_*"];
+
+pub(crate) fn declarations() -> Vec<Declaration> {
+    let texts = |texts: &[&str]| ParameterValue::StringArray(texts.iter().map(|text| (*text).to_owned()).collect());
+    let mut all = vec![
+        Declaration {
+            name: "allow",
+            default: texts(&["/**"]),
+            description: "Topics that are watched: full names, in which * stands for any part and ** for any parts.",
+            settable: true,
+            constraint: Constraint::Checked("patterns of full names", check_patterns),
+        },
+        Declaration {
+            name: "deny",
+            default: texts(&DENIED),
+            description: "Topics that are not watched, also if allowed.",
+            settable: true,
+            constraint: Constraint::Checked("patterns of full names", check_patterns),
+        },
+        Declaration {
+            name: "ignore_nodes",
+            default: texts(&IGNORED_NODES),
+            description: "Nodes that come and go as people look: their endpoints count for nothing.",
+            settable: true,
+            constraint: Constraint::Checked("patterns of full names", check_patterns),
+        },
+        Declaration {
+            name: "max_topics",
+            default: ParameterValue::Integer(512),
+            description: "Topics watched; more are refused and counted.",
+            settable: false,
+            constraint: Constraint::Integer { min: 1, max: 10_000 },
+        },
+        Declaration {
+            name: "forget_after",
+            default: ParameterValue::Double(300.0),
+            description: "Seconds after which a topic that nobody has any more is forgotten, unless one is expected.",
+            settable: true,
+            constraint: SECONDS,
+        },
+        Declaration {
+            name: "robot",
+            default: ParameterValue::String(String::new()),
+            description: "Where the robot stands in a name, as in /{robot} or /fleet/{robot}; empty: robots are not told apart.",
+            settable: false,
+            constraint: Constraint::Checked("a pattern with {robot}", check_robot),
+        },
+        Declaration {
+            name: "grace",
+            default: ParameterValue::Double(5.0),
+            description: "Seconds for which what is wrong with a topic that is new or published anew is no alarm.",
+            settable: true,
+            constraint: Constraint::Double { min: 0.0, max: SECONDS_MAX },
+        },
+    ];
+    all.extend(expectations());
+    all
+}
+
+const RATE: &str = "topics./*.rate";
+const RATE_TOLERANCE: &str = "topics./*.rate_tolerance";
+const MAX_AGE: &str = "topics./*.max_age";
+const STALE_AFTER: &str = "topics./*.stale_after";
+const CLASS: &str = "topics./*.class";
+const GRACE: &str = "topics./*.grace";
+
+const RATE_TOLERANCE_DEFAULT: f64 = 0.2;
+
+fn expectations() -> Vec<Declaration> {
+    vec![
+        Declaration {
+            name: RATE,
+            default: ParameterValue::Double(0.0),
+            description: "Messages per second that are expected.",
+            settable: true,
+            constraint: Constraint::Double { min: 1e-6, max: 1e6 },
+        },
+        Declaration {
+            name: RATE_TOLERANCE,
+            default: ParameterValue::Double(RATE_TOLERANCE_DEFAULT),
+            description: "Share of the rate by which it may differ.",
+            settable: true,
+            constraint: Constraint::Double { min: 0.0, max: 1.0 },
+        },
+        Declaration {
+            name: MAX_AGE,
+            default: ParameterValue::Double(0.0),
+            description: "Seconds that a message may be old, by its stamp, when it comes.",
+            settable: true,
+            constraint: SECONDS,
+        },
+        Declaration {
+            name: STALE_AFTER,
+            default: ParameterValue::Double(0.0),
+            description: "Seconds without a message after which the topic is stale; unless given, the shortest deadline \
+                          that a publisher offers, else five intervals of the usual rate.",
+            settable: true,
+            constraint: SECONDS,
+        },
+        Declaration {
+            name: CLASS,
+            default: ParameterValue::String("stream".into()),
+            description: "stream: messages keep coming; event: they come when something happens, and never time out.",
+            settable: true,
+            constraint: Constraint::OneOf(&["stream", "event"]),
+        },
+        Declaration {
+            name: GRACE,
+            default: ParameterValue::Double(5.0),
+            description: "As grace, for this topic.",
+            settable: true,
+            constraint: Constraint::Double { min: 0.0, max: SECONDS_MAX },
+        },
+    ]
+}
+
+/// Which part of the graph is watched, and what is expected of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    allow: Patterns,
+    deny: Patterns,
+    ignore_nodes: Patterns,
+    pub(crate) max_topics: usize,
+    pub(crate) forget_after: Duration,
+    pub(crate) robot: Option<RobotPattern>,
+    grace_ns: u64,
+    expectations: BTreeMap<String, Expectation>,
+}
+
+impl Settings {
+    /// Reads them from the parameters.
+    ///
+    /// # Panics
+    /// When a value does not pass the check that it is declared with: a fault of the code.
+    pub(crate) fn read(parameters: &Parameters) -> Self {
+        let patterns = |name| Patterns::parse(&parameters.get::<Vec<String>>(name)).expect("the patterns were checked");
+        let mut settings = Self {
+            allow: patterns("allow"),
+            deny: patterns("deny"),
+            ignore_nodes: patterns("ignore_nodes"),
+            max_topics: parameters.get::<i64>("max_topics") as usize,
+            forget_after: Duration::from_nanos(nanoseconds(parameters.get("forget_after"))),
+            robot: RobotPattern::parse(&parameters.get::<String>("robot")).expect("the pattern was checked"),
+            grace_ns: nanoseconds(parameters.get("grace")),
+            expectations: BTreeMap::new(),
+        };
+        settings.read_expectations(parameters);
+        settings
+    }
+
+    fn read_expectations(&mut self, parameters: &Parameters) {
+        for (topic, hertz) in parameters.all(RATE) {
+            self.expected(&topic).rate_hz = Some(hertz);
+        }
+        for (topic, share) in parameters.all(RATE_TOLERANCE) {
+            self.expected(&topic).rate_tolerance = share;
+        }
+        for (topic, seconds) in parameters.all(MAX_AGE) {
+            self.expected(&topic).max_age_ns = i64::try_from(nanoseconds(seconds)).ok();
+        }
+        for (topic, seconds) in parameters.all(STALE_AFTER) {
+            self.expected(&topic).stale_after_ns = Some(nanoseconds(seconds));
+        }
+        for (topic, class) in parameters.all::<String>(CLASS) {
+            self.expected(&topic).class = if class == "event" { Class::Event } else { Class::Stream };
+        }
+        for (topic, seconds) in parameters.all(GRACE) {
+            self.expected(&topic).grace_ns = nanoseconds(seconds);
+        }
+    }
+
+    /// What is expected of a topic, named without the first `/`, of which something is.
+    fn expected(&mut self, below_root: &str) -> &mut Expectation {
+        let required = Expectation { is_required: true, ..self.expectation_of_others() };
+        self.expectations.entry(format!("/{below_root}")).or_insert(required)
+    }
+
+    fn expectation_of_others(&self) -> Expectation {
+        Expectation {
+            class: Class::Stream,
+            rate_hz: None,
+            rate_tolerance: RATE_TOLERANCE_DEFAULT,
+            max_age_ns: None,
+            stale_after_ns: None,
+            grace_ns: self.grace_ns,
+            is_required: false,
+        }
+    }
+
+    /// What is expected of a topic.
+    pub(crate) fn expectation(&self, topic: &str) -> Expectation {
+        self.expectations.get(topic).copied().unwrap_or_else(|| self.expectation_of_others())
+    }
+
+    /// The topics of which something is expected.
+    pub(crate) fn expected_topics(&self) -> impl Iterator<Item = &String> {
+        self.expectations.keys()
+    }
+
+    /// Whether a topic is watched: one of which something is expected always.
+    pub(crate) fn watches(&self, topic: &str) -> bool {
+        self.expectations.contains_key(topic) || (self.allow.matches(topic) && !self.deny.matches(topic))
+    }
+
+    pub(crate) fn ignores_node(&self, node: &str) -> bool {
+        self.ignore_nodes.matches(node)
+    }
+}
+
+fn check_patterns(value: &ParameterValue) -> Result<(), String> {
+    let ParameterValue::StringArray(patterns) = value else { return Ok(()) };
+    Patterns::parse(patterns).map(drop)
+}
+
+fn check_robot(value: &ParameterValue) -> Result<(), String> {
+    let ParameterValue::String(pattern) = value else { return Ok(()) };
+    RobotPattern::parse(pattern).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(values: &[(&str, ParameterValue)]) -> Result<Settings, Vec<String>> {
+        let overrides = values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        Parameters::load(declarations(), overrides).map(|parameters| Settings::read(&parameters))
+    }
+
+    #[test]
+    fn the_defaults_watch_what_is_data() {
+        let settings = settings(&[]).expect("good defaults");
+        assert!(settings.watches("/scan") && settings.watches("/robot1/front/scan"));
+        assert!(!settings.watches("/rosout") && !settings.watches("/parameter_events"));
+        assert!(settings.ignores_node("/_ros2cli_123") && settings.ignores_node("/rviz2"));
+        assert!(settings.ignores_node("/robot1/rosbag2_recorder") && !settings.ignores_node("/driver"));
+    }
+
+    #[test]
+    fn expectations_are_put_together_from_their_parts() {
+        let settings = settings(&[
+            ("deny", ParameterValue::StringArray(vec!["/**".into()])),
+            ("grace", ParameterValue::Double(1.0)),
+            ("topics./scan.rate", ParameterValue::Integer(10)),
+            ("topics./scan.max_age", ParameterValue::Double(0.2)),
+            ("topics./events.class", ParameterValue::String("event".into())),
+        ])
+        .expect("good values");
+        let scan = settings.expectation("/scan");
+        assert_eq!((scan.rate_hz, scan.max_age_ns, scan.grace_ns), (Some(10.0), Some(200_000_000), 1_000_000_000));
+        assert!(scan.is_required && settings.watches("/scan"), "expected, so watched");
+        assert_eq!(settings.expectation("/events").class, Class::Event);
+        assert!(!settings.expectation("/odom").is_required && !settings.watches("/odom"));
+        assert_eq!(settings.expected_topics().collect::<Vec<_>>(), ["/events", "/scan"]);
+    }
+
+    #[test]
+    fn faults_name_the_parameter() {
+        let told = settings(&[("topics.scan.rate", ParameterValue::Double(1.0))]).unwrap_err();
+        assert!(told[0].contains("topics.scan.rate") && told[0].contains("topics./*.rate"), "{told:?}");
+        let told = settings(&[
+            ("allow", ParameterValue::StringArray(vec!["scan".into()])),
+            ("robot", ParameterValue::String("/robot".into())),
+            ("topics./scan.class", ParameterValue::String("steam".into())),
+        ])
+        .unwrap_err();
+        assert_eq!(told.len(), 3, "{told:?}");
+    }
+}

@@ -1,0 +1,391 @@
+//! One topic: its endpoints, its messages where they can be seen, and what is made of both.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use node_runtime::MonotonicClock;
+use ros_observer::{Endpoint, Error, MessageType, Node, Qos, QosPolicy, Spinner, Subscription, TakeIn};
+use stream_statistics::{JitterTracker, RateWindow, StampTracker};
+use topic_watch::{Arrivals, Progress, TopicStatus};
+
+use crate::expectation::{Expectation, Seen};
+use crate::intake::{DomainClocks, Intake, Latest};
+use crate::metrics::WatchedMetrics;
+
+/// Messages kept for us by the middleware: they are taken as they come.
+const DEPTH: usize = 100;
+
+/// Where a simulation publishes its time.
+const CLOCK: &str = "/clock";
+
+/// What all topics of a domain are watched with.
+pub(crate) struct Watch {
+    pub(crate) node: Node,
+    pub(crate) clock: MonotonicClock,
+    pub(crate) clocks: Arc<DomainClocks>,
+    pub(crate) take_in: TakeIn,
+}
+
+/// Publishers and subscriptions of a topic, but for this node's own and those of nodes that are ignored.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Endpoints {
+    pub(crate) publishers: Vec<Endpoint>,
+    pub(crate) subscriptions: Vec<Endpoint>,
+}
+
+/// A publisher that does not serve a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Unserved {
+    publisher: Option<String>,
+    subscription: Option<String>,
+    policy: QosPolicy,
+}
+
+/// The subscription to a topic's messages.
+struct Watched {
+    message_type: String,
+    subscription: Subscription,
+}
+
+pub(crate) struct Topic {
+    name: String,
+    metrics: WatchedMetrics,
+    endpoints: Endpoints,
+    unserved: Vec<Unserved>,
+    watched: Option<Watched>,
+    /// Why messages of the type cannot be seen, and of which type.
+    unseen: Option<(String, String)>,
+    latest: Arc<Latest>,
+    rate: RateWindow,
+    /// By the messages' own stamps.
+    stamp_rate: RateWindow,
+    usual_rate_hz: Option<f64>,
+    /// The messages and the late ones of them, as of the last look.
+    counted: (u64, u64),
+    late_share: f64,
+    progress: Progress,
+    since: Instant,
+    published_since: Option<Instant>,
+    gone_since: Option<Instant>,
+    pub(crate) report: Report,
+}
+
+/// What is told of a topic: on the page, in the diagnostics and in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Report {
+    pub(crate) name: String,
+    pub(crate) status: TopicStatus,
+    /// The reason in words, for a person.
+    pub(crate) reason: String,
+    pub(crate) is_in_grace: bool,
+    pub(crate) message_type: String,
+    pub(crate) publishers: usize,
+    pub(crate) subscriptions: usize,
+    pub(crate) rate_hz: Option<f64>,
+    pub(crate) stamp_rate_hz: Option<f64>,
+    pub(crate) skew_seconds: Option<f64>,
+    pub(crate) lost: u64,
+    pub(crate) expectation: Expectation,
+    /// For how long messages have been waiting and none was taken.
+    pub(crate) stuck_for: Duration,
+}
+
+impl Endpoints {
+    /// The endpoints of a topic, but for those of nodes that are `ignored`.
+    pub(crate) fn find(node: &Node, topic: &str, ignored: impl Fn(&str) -> bool) -> Result<Self, Error> {
+        let counts = |endpoint: &Endpoint| !endpoint.node.as_deref().is_some_and(&ignored);
+        let mut found = Self { publishers: node.publishers(topic)?, subscriptions: node.subscriptions(topic)? };
+        found.publishers.retain(counts);
+        found.subscriptions.retain(counts);
+        Ok(found)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.publishers.is_empty() && self.subscriptions.is_empty()
+    }
+
+    fn types(&self) -> Vec<String> {
+        let all = self.publishers.iter().chain(&self.subscriptions);
+        let mut types: Vec<_> = all.map(|endpoint| endpoint.topic_type.clone()).collect();
+        types.sort();
+        types.dedup();
+        types
+    }
+
+    /// The type that most publishers have, or subscriptions where there is no publisher.
+    fn main_type(&self) -> Option<&str> {
+        let of = if self.publishers.is_empty() { &self.subscriptions } else { &self.publishers };
+        let mut counts = BTreeMap::<&str, usize>::new();
+        of.iter().for_each(|endpoint| *counts.entry(&endpoint.topic_type).or_default() += 1);
+        counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(topic_type, _)| topic_type)
+    }
+
+    fn unserved(&self) -> Vec<Unserved> {
+        let pairs = self.publishers.iter().flat_map(|publisher| self.subscriptions.iter().map(move |s| (publisher, s)));
+        let of_one_type = pairs.filter(|(publisher, subscription)| publisher.topic_type == subscription.topic_type);
+        let unserved = of_one_type.flat_map(|(publisher, subscription)| {
+            let policies = publisher.incompatible_policies(subscription).into_iter();
+            policies.map(|policy| Unserved {
+                publisher: publisher.node.clone(),
+                subscription: subscription.node.clone(),
+                policy,
+            })
+        });
+        unserved.collect()
+    }
+}
+
+impl Topic {
+    /// A topic in this state, of which nothing is known yet but that it is there.
+    pub(crate) fn new(
+        name: &str,
+        metrics: WatchedMetrics,
+        expectation: Expectation,
+        status: TopicStatus,
+        now: Instant,
+    ) -> Self {
+        let mut topic = Self {
+            name: name.to_owned(),
+            metrics,
+            endpoints: Endpoints::default(),
+            unserved: Vec::new(),
+            watched: None,
+            unseen: None,
+            latest: Arc::new(Latest::new()),
+            rate: RateWindow::default(),
+            stamp_rate: RateWindow::default(),
+            usual_rate_hz: None,
+            counted: (0, 0),
+            late_share: 0.0,
+            progress: Progress::default(),
+            since: now,
+            published_since: None,
+            gone_since: Some(now),
+            report: Report {
+                name: name.to_owned(),
+                status,
+                reason: String::new(),
+                is_in_grace: true,
+                message_type: String::new(),
+                publishers: 0,
+                subscriptions: 0,
+                rate_hz: None,
+                stamp_rate_hz: None,
+                skew_seconds: None,
+                lost: 0,
+                expectation,
+                stuck_for: Duration::ZERO,
+            },
+        };
+        topic.expect(expectation);
+        topic
+    }
+
+    /// Takes what is expected now.
+    pub(crate) fn expect(&mut self, expectation: Expectation) {
+        self.report.expectation = expectation;
+        self.latest.age_max_ns.store(expectation.max_age_ns.unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    /// Takes the endpoints that there are now, and subscribes if that has become possible.
+    pub(crate) fn update(&mut self, endpoints: Endpoints, with: &Watch, spinner: &mut Spinner, now: Instant) {
+        self.published_since = match self.published_since {
+            _ if endpoints.publishers.is_empty() => None,
+            None => Some(now),
+            since => since,
+        };
+        if self.published_since.is_none() {
+            self.rate.clear();
+            self.stamp_rate.clear();
+        }
+        self.gone_since = if endpoints.is_empty() { self.gone_since.or(Some(now)) } else { None };
+        self.unserved = endpoints.unserved();
+        self.endpoints = endpoints;
+        self.subscribe(with, spinner);
+    }
+
+    /// Whether nobody has had the topic for that long.
+    pub(crate) fn is_gone_for(&self, patience: Duration, now: Instant) -> bool {
+        self.gone_since.is_some_and(|since| now.saturating_duration_since(since) >= patience)
+    }
+
+    /// Whether its messages are seen, not its endpoints alone.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.is_some()
+    }
+
+    fn subscribe(&mut self, with: &Watch, spinner: &mut Spinner) {
+        let Some(wanted) = self.endpoints.main_type() else { return };
+        let is_current = self.watched.as_ref().is_some_and(|watched| watched.message_type == wanted);
+        let is_refused = self.unseen.as_ref().is_some_and(|(refused, _)| refused == wanted);
+        if is_current || is_refused {
+            return;
+        }
+        let wanted = wanted.to_owned();
+        // The one before goes first: there is one writer of what is known.
+        self.watched = None;
+        match self.subscribe_to(&wanted, with) {
+            Ok(subscription) => {
+                spinner.add_subscription(&subscription);
+                self.unseen = None;
+                self.watched = Some(Watched { message_type: wanted, subscription });
+            }
+            Err(error) => {
+                tracing::warn!(topic = self.name, message_type = wanted, %error, "watched through the graph alone");
+                self.unseen = Some((wanted, error.message));
+            }
+        }
+    }
+
+    fn subscribe_to(&self, message_type: &str, with: &Watch) -> Result<Subscription, Error> {
+        let support = MessageType::find(message_type)?;
+        let mut intake = Intake {
+            arrivals: Arrivals::new(self.metrics.shared.clone()),
+            metrics: self.metrics.clone(),
+            clock: with.clock,
+            clocks: Arc::clone(&with.clocks),
+            latest: Arc::clone(&self.latest),
+            jitter: JitterTracker::default(),
+            stamps: StampTracker::default(),
+            is_stamped: MessageType::begins_with_stamp(message_type)?,
+            is_clock: self.name == CLOCK,
+        };
+        Subscription::of_type(
+            support,
+            &with.node,
+            &self.name,
+            Qos::best_effort(DEPTH),
+            with.take_in,
+            move |message, info| intake.take(message, info),
+        )
+    }
+
+    /// Looks at what has come since the last time, and judges. Returns whether the state has changed.
+    pub(crate) fn look(&mut self, now: Instant, now_ns: u64) -> bool {
+        let seen = self.see(now, now_ns);
+        let expectation = self.report.expectation;
+        let status = expectation.judge(&seen);
+        let has_changed = status != self.report.status;
+        self.report.is_in_grace = expectation.is_in_grace(&seen, nanoseconds_since(self.since, now));
+        self.report.reason = self.reason(status, &seen);
+        self.report.status = status;
+        self.report.message_type = seen.types.join(", ");
+        self.report.publishers = seen.publishers;
+        self.report.subscriptions = self.endpoints.subscriptions.len();
+        self.report.rate_hz = seen.rate_hz;
+        self.report.stamp_rate_hz = self.stamp_rate.rate_hz(0);
+        self.report.skew_seconds = self.latest.skew_seconds();
+        self.report.lost = self.metrics.shared.lost.get();
+        self.show();
+        has_changed
+    }
+
+    fn see(&mut self, now: Instant, now_ns: u64) -> Seen {
+        let (count, arrival_ns) = self.latest.count_and_arrival_ns();
+        self.rate.read(count, arrival_ns);
+        if let Some(stamp_ns) = self.latest.stamp_ns().and_then(|stamp_ns| u64::try_from(stamp_ns).ok()) {
+            self.stamp_rate.read(count, stamp_ns);
+        }
+        let late = self.latest.late.load(Ordering::Relaxed);
+        if count > self.counted.0 {
+            self.late_share = (late - self.counted.1) as f64 / (count - self.counted.0) as f64;
+            self.counted = (count, late);
+        }
+        let is_settled = self.rate.is_settled();
+        if is_settled {
+            self.usual_rate_hz = self.rate.rate_hz(arrival_ns);
+        }
+        let mut incompatible: Vec<_> = self.unserved.iter().map(|unserved| unserved.policy).collect();
+        incompatible.sort();
+        incompatible.dedup();
+        Seen {
+            publishers: self.endpoints.publishers.len(),
+            types: self.endpoints.types(),
+            incompatible,
+            is_watched: self.watched.is_some(),
+            published_for_ns: self.published_since.map_or(0, |since| nanoseconds_since(since, now)),
+            last_message_age_ns: (count > 0).then(|| now_ns.saturating_sub(arrival_ns)),
+            rate_hz: self.rate.rate_hz(now_ns),
+            is_rate_settled: is_settled,
+            usual_rate_hz: self.usual_rate_hz,
+            deadline_ns: self
+                .endpoints
+                .publishers
+                .iter()
+                .filter_map(Endpoint::deadline)
+                .min()
+                .map(|d| d.as_nanos() as u64),
+            late_share: self.late_share,
+        }
+    }
+
+    fn reason(&self, status: TopicStatus, seen: &Seen) -> String {
+        let expected = self.report.expectation;
+        match status {
+            TopicStatus::NoPublisher => "nobody publishes it".to_owned(),
+            TopicStatus::TypeMismatch => format!("its endpoints disagree on the type: {}", seen.types.join(", ")),
+            TopicStatus::QosIncompatible => self.unserved_in_words(),
+            TopicStatus::GraphOnly => self
+                .unseen
+                .as_ref()
+                .map_or_else(String::new, |(_, reason)| format!("messages cannot be seen: {reason}")),
+            TopicStatus::Silent => "no message since it was first watched".to_owned(),
+            TopicStatus::Stale => {
+                let seconds = |ns: Option<u64>| ns.unwrap_or_default() as f64 / 1e9;
+                let (age, limit) = (seconds(seen.last_message_age_ns), seconds(expected.stale_after_ns(seen)));
+                format!("no message for {age:.1} s, which is more than {limit:.1} s")
+            }
+            TopicStatus::TooSlow | TopicStatus::TooFast => {
+                let (rate, tolerance) = (seen.rate_hz.unwrap_or_default(), expected.rate_tolerance * 100.0);
+                format!("{rate:.2} Hz, expected {:.2} Hz within {tolerance:.0} %", expected.rate_hz.unwrap_or_default())
+            }
+            TopicStatus::Late => format!(
+                "messages are {:.3} s old when they come, expected at most {:.3} s",
+                -self.latest.skew_seconds().unwrap_or_default(),
+                expected.max_age_ns.unwrap_or_default() as f64 / 1e9
+            ),
+            TopicStatus::Ok => "OK".to_owned(),
+        }
+    }
+
+    /// The first pair that is not served, for a start.
+    fn unserved_in_words(&self) -> String {
+        let name = |node: &Option<String>| node.clone().unwrap_or_else(|| "a peer without a node".to_owned());
+        let Some(first) = self.unserved.first() else { return String::new() };
+        let others = match self.unserved.len() - 1 {
+            0 => String::new(),
+            count => format!(", and {count} more"),
+        };
+        let (policy, from, to) = (first.policy.name(), name(&first.publisher), name(&first.subscription));
+        format!("{policy}: what {from} offers does not serve {to}{others}")
+    }
+
+    fn show(&mut self) {
+        let report = &self.report;
+        let _together = self.metrics.together();
+        self.metrics.shared.set_status(report.status);
+        self.metrics.rate.set(report.rate_hz);
+        self.metrics.jitter.set(report.rate_hz.map(|_| self.latest.jitter_seconds()));
+        self.metrics.stamp_skew.set(report.skew_seconds);
+        self.metrics.set_stamp_clock(self.latest.stamp_clock());
+        self.metrics.subscriptions.set(report.subscriptions as i64);
+        self.metrics.shared.set_publishers(report.publishers);
+        let count_by = |policy| self.unserved.iter().filter(|unserved| unserved.policy == policy).count();
+        self.metrics.set_incompatible(count_by);
+    }
+
+    /// Looks whether the messages are still being taken.
+    pub(crate) fn look_at_progress(&mut self, now_ns: u64) {
+        let Some(watched) = &self.watched else { return };
+        let probe = watched.subscription.probe();
+        self.metrics.shared.set_take_failed(probe.failed());
+        let stuck_for_ns = self.progress.stuck_for_ns(probe.taken(), probe.pending(), now_ns);
+        self.report.stuck_for = Duration::from_nanos(stuck_for_ns);
+    }
+}
+
+fn nanoseconds_since(since: Instant, now: Instant) -> u64 {
+    now.saturating_duration_since(since).as_nanos() as u64
+}

@@ -1,0 +1,176 @@
+//! One ROS domain: which topics there are, and who looks at them when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ros_observer::{Error, Spinner};
+use topic_watch::TopicStatus;
+
+use crate::diagnostics::Diagnostics;
+use crate::metrics::{Families, Scope};
+use crate::parameters::Settings;
+use crate::topic::{Endpoints, Report, Topic, Watch};
+
+/// The graph is read at most this often, however much it changes: reading it costs something for every topic.
+const READ_EVERY: Duration = Duration::from_millis(250);
+
+/// And at least this often: names of nodes come after their endpoints, and tell of no change.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// What is known of a domain's topics, for those who ask from other threads.
+#[derive(Clone, Default)]
+pub(crate) struct Reports(Arc<Mutex<Vec<Report>>>);
+
+impl Reports {
+    pub(crate) fn read(&self) -> MutexGuard<'_, Vec<Report>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Settings that were changed while the node runs, for the thread that uses them.
+pub(crate) type Changed = Arc<Mutex<Option<Settings>>>;
+
+/// A domain as its ROS thread sees it.
+pub(crate) struct Domain {
+    pub(crate) watch: Watch,
+    pub(crate) name: String,
+    pub(crate) own_name: String,
+    pub(crate) settings: Settings,
+    pub(crate) changed: Changed,
+    pub(crate) families: Arc<Families>,
+    pub(crate) diagnostics: Diagnostics,
+    pub(crate) reports: Reports,
+    pub(crate) topics: BTreeMap<String, Topic>,
+    /// Topics beyond the limit, so that each is counted once.
+    pub(crate) refused: BTreeSet<String>,
+    pub(crate) read_at: Option<Instant>,
+    pub(crate) is_changed: bool,
+}
+
+impl Domain {
+    /// Looks at everything. Runs on the ROS thread, several times a second.
+    pub(crate) fn look(&mut self, spinner: &mut Spinner, graph_changed: bool, now: Instant) {
+        self.take_settings();
+        self.is_changed |= graph_changed;
+        if self.is_due(now) {
+            if let Err(error) = self.read_graph(spinner, now) {
+                tracing::warn!(%error, "the graph cannot be read");
+            }
+            (self.read_at, self.is_changed) = (Some(now), false);
+        }
+        let now_ns = self.watch.clock.nanoseconds(now);
+        let mut has_changed = false;
+        for topic in self.topics.values_mut() {
+            topic.look_at_progress(now_ns);
+            let before = topic.report.status;
+            if topic.look(now, now_ns) {
+                has_changed = true;
+                let Report { name, status, reason, .. } = &topic.report;
+                tracing::info!(topic = name, from = before.name(), to = status.name(), reason, "the state has changed");
+            }
+        }
+        let reports: Vec<_> = self.topics.values().map(|topic| topic.report.clone()).collect();
+        self.diagnostics.tell(&reports, has_changed, now);
+        *self.reports.read() = reports;
+    }
+
+    fn take_settings(&mut self) {
+        let Some(settings) = self.changed.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        self.settings = settings;
+        for (name, topic) in &mut self.topics {
+            topic.expect(self.settings.expectation(name));
+        }
+        self.is_changed = true;
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        let since = self.read_at.map(|at| now.saturating_duration_since(at));
+        since.is_none_or(|since| since >= READ_AGAIN_AFTER || (self.is_changed && since >= READ_EVERY))
+    }
+
+    fn read_graph(&mut self, spinner: &mut Spinner, now: Instant) -> Result<(), Error> {
+        self.watch.clocks.set_started_at_ns(started_at_ns());
+        let graph = self.watch.node.topics()?;
+        let mut names: BTreeSet<&str> = graph.keys().map(String::as_str).collect();
+        names.extend(self.settings.expected_topics().map(String::as_str));
+        names.extend(self.topics.keys().map(String::as_str));
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        self.refused.retain(|name| names.contains(name));
+        for name in names {
+            self.read_topic(spinner, name, now)?;
+        }
+        self.count_topics();
+        Ok(())
+    }
+
+    fn read_topic(&mut self, spinner: &mut Spinner, name: String, now: Instant) -> Result<(), Error> {
+        if !self.settings.watches(&name) {
+            self.forget(&name);
+            return Ok(());
+        }
+        let ignored = |node: &str| node == self.own_name || self.settings.ignores_node(node);
+        let endpoints = Endpoints::find(&self.watch.node, &name, ignored)?;
+        let expectation = self.settings.expectation(&name);
+        if endpoints.is_empty() && !expectation.is_required {
+            match self.topics.get(&name) {
+                None => return Ok(()),
+                Some(topic) if topic.is_gone_for(self.settings.forget_after, now) => {
+                    self.forget(&name);
+                    return Ok(());
+                }
+                Some(_) => {}
+            }
+        }
+        if !self.topics.contains_key(&name) && !self.admit(&name, &endpoints, now) {
+            return Ok(());
+        }
+        if let Some(topic) = self.topics.get_mut(&name) {
+            topic.update(endpoints, &self.watch, spinner, now);
+        }
+        Ok(())
+    }
+
+    /// Begins to watch a topic, unless there are too many.
+    fn admit(&mut self, name: &str, endpoints: &Endpoints, now: Instant) -> bool {
+        if self.topics.len() >= self.settings.max_topics {
+            if self.refused.insert(name.to_owned()) {
+                self.families.refused.with_label_values(&[&self.name]).inc();
+                tracing::warn!(topic = name, "not watched: there are max_topics already");
+            }
+            return false;
+        }
+        let status = if endpoints.publishers.is_empty() { TopicStatus::NoPublisher } else { TopicStatus::Silent };
+        let metrics = self.families.of_topic(&self.scope(name), name, status);
+        let topic = Topic::new(name, metrics, self.settings.expectation(name), status, now);
+        self.topics.insert(name.to_owned(), topic);
+        self.refused.remove(name);
+        true
+    }
+
+    fn forget(&mut self, name: &str) {
+        // The subscription goes first: what is received no longer counts into series that are gone.
+        if self.topics.remove(name).is_some() {
+            self.families.forget(&self.scope(name), name);
+        }
+    }
+
+    fn scope(&self, name: &str) -> Scope {
+        let robot = self.settings.robot.as_ref().and_then(|pattern| pattern.robot(name)).unwrap_or_default();
+        Scope { domain: self.name.clone(), robot: robot.to_owned() }
+    }
+
+    fn count_topics(&self) {
+        let watched = self.topics.values().filter(|topic| topic.is_watched()).count();
+        for (seen, count) in [("messages", watched), ("graph", self.topics.len() - watched)] {
+            self.families.topics.with_label_values(&[&self.name, seen]).set(count as i64);
+        }
+    }
+}
+
+/// When this machine was started, in nanoseconds of the system's clock; 0 where the system does not tell.
+fn started_at_ns() -> i64 {
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds = uptime.split(' ').next().and_then(|seconds| seconds.parse::<f64>().ok());
+    seconds.map_or(0, |seconds| node_runtime::system_time_ns() - (seconds * 1e9) as i64)
+}

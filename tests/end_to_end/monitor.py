@@ -1,0 +1,78 @@
+"""The monitoring node under test, as a process with a web address, and what it tells on /diagnostics."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+
+from program import RELEASE, Arguments, ParameterValue, Program
+from robot import Robot
+from scrape import TOPIC_STATUSES, Scrape
+from waiting import TIMEOUT_S
+
+NODE_NAME = "monitoring_node"
+PROGRAM = RELEASE / NODE_NAME
+
+STATUSES = TOPIC_STATUSES | {"graph_only", "too_slow", "too_fast", "late"}
+
+
+class StartMonitor(Protocol):
+    """The fixture `start_monitor`."""
+
+    def __call__(
+        self,
+        *flags: str,
+        parameters: Mapping[str, ParameterValue] = ...,
+        ros: Sequence[str] = ...,
+        wait: bool = ...,
+    ) -> "Monitor": ...
+
+
+class Monitor(Program):
+    """A running monitoring node."""
+
+    def __init__(self, arguments: Arguments, domain_id: int, stderr_path: Path) -> None:
+        super().__init__(arguments, domain_id, stderr_path)
+        self._domain = str(domain_id)
+
+    def read(self, text: str, robot: str = "") -> Scrape:
+        return Scrape(text, scope={"domain": self._domain, "robot": robot}, statuses=STATUSES)
+
+    def knows(self, scrape: Scrape, topic: str) -> bool:
+        return scrape.of_topic("ros_topic_publishers", topic) is not None
+
+    def wait_for_topic(self, topic: str) -> Scrape:
+        return self.scrape_until(lambda scrape: self.knows(scrape, topic), f"{topic} is known")
+
+    def wait_for_status(self, status: str, topic: str, *, timeout_s: float = TIMEOUT_S) -> Scrape:
+        return self.scrape_until(
+            lambda scrape: self.knows(scrape, topic) and scrape.status(topic) == status,
+            f"status {status} of {topic}",
+            timeout_s=timeout_s,
+        )
+
+
+class Diagnostics:
+    """What is told on /diagnostics: the last status of each name."""
+
+    def __init__(self, robot: Robot) -> None:
+        self._robot = robot
+        self._last: dict[str, DiagnosticStatus] = {}
+        self._subscription = robot.listen(DiagnosticArray, "/diagnostics", self._receive)
+
+    def _receive(self, message: DiagnosticArray) -> None:
+        self._last.update({status.name: status for status in message.status})
+
+    def wait_for(self, name: str, status: str, *, timeout_s: float = TIMEOUT_S) -> DiagnosticStatus:
+        """The diagnostics of a topic, once they tell of this state."""
+
+        def told() -> DiagnosticStatus | None:
+            last = self._last.get(name)
+            return last if last and value_of(last, "status") == status else None
+
+        return self._robot.spin_until(told, f"{status} of {name} on /diagnostics", timeout_s=timeout_s)
+
+
+def value_of(status: DiagnosticStatus, key: str) -> str | None:
+    return next((pair.value for pair in status.values if pair.key == key), None)

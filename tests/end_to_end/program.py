@@ -1,0 +1,174 @@
+"""A program under test, as a process with a web address."""
+
+import os
+import re
+import signal
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from scrape import Scrape
+from waiting import TIMEOUT_S, wait_until
+from web import Address, Response, request
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RELEASE = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "release"
+
+# A line of the log that no test expects unless it says so: a thread that died, for example.
+ERROR_LINE = re.compile(r"^.*panicked.*$|^\S+ +ERROR .*$", re.MULTILINE)
+
+LISTEN_FLAG = "--web.listen-address"
+
+# Not a measurement: it is a hundred times what ending takes.
+END_WITHIN_S = 1.0
+
+ParameterValue = bool | int | float | str | Sequence[str]
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """A command line, ROS's part apart."""
+
+    program: Path
+    flags: Sequence[str] = ()
+    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+    ros: Sequence[str] = ()
+
+    def command(self) -> list[str]:
+        ros = [part for name, value in self.parameters.items() for part in ("-p", f"{name}:={yaml_text(value)}")]
+        ros += self.ros
+        listens = any(flag.startswith(LISTEN_FLAG) for flag in self.flags)
+        listen = [] if listens else [f"{LISTEN_FLAG}=127.0.0.1:0"]
+        return [str(self.program), *listen, *self.flags, *(["--ros-args", *ros] if ros else [])]
+
+
+def yaml_text(value: ParameterValue) -> str:
+    """The value as `-p name:=` wants it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float):
+        return str(value)
+    return "[" + ", ".join(f"'{item}'" for item in value) + "]"
+
+
+def environment_of(domain_id: int) -> dict[str, str]:
+    return {**os.environ, "ROS_DOMAIN_ID": str(domain_id)}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A program that came to its end by itself."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def run_program(arguments: Arguments, domain_id: int) -> Ended:
+    """Runs a program that is expected to end by itself."""
+    try:
+        run = subprocess.run(
+            arguments.command(), env=environment_of(domain_id), capture_output=True, text=True, timeout=TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"it still runs: {' '.join(arguments.command())}") from None
+    return Ended(run.returncode, run.stdout, run.stderr)
+
+
+class Program:
+    """A running program."""
+
+    def __init__(self, arguments: Arguments, domain_id: int, stderr_path: Path) -> None:
+        self._stderr_path = stderr_path
+        # A file and no pipe: a pipe that nobody reads stops its writer.
+        with open(stderr_path, "wb") as stderr:
+            self.process = subprocess.Popen(
+                arguments.command(), env=environment_of(domain_id), stdout=stderr, stderr=stderr
+            )
+        self._addresses: list[Address] = []
+        self.was_killed = False
+        # Parts of the errors that the test provokes.
+        self.expected_errors: list[str] = []
+
+    @property
+    def stderr(self) -> str:
+        return self._stderr_path.read_text(errors="backslashreplace")
+
+    @property
+    def address(self) -> Address:
+        return self.addresses(1)[0]
+
+    def addresses(self, count: int) -> list[Address]:
+        """Where the process listens. Asked of the kernel, so that the tests depend on no line of its log."""
+        if len(self._addresses) < count:
+            wait_until(lambda: self._find_addresses(count), f"{count} listening addresses", details=lambda: self.stderr)
+        return self._addresses
+
+    def wait_until_ready(self, tls: ssl.SSLContext | None = None, headers: Mapping[str, str] | None = None) -> None:
+        wait_until(
+            lambda: self.get("/readyz", tls=tls, headers=headers).status == 200,
+            "the program is ready",
+            details=lambda: self.stderr,
+        )
+
+    def get(
+        self, path: str, *, headers: Mapping[str, str] | None = None, tls: ssl.SSLContext | None = None
+    ) -> Response:
+        return request(self.address, path, headers=headers, tls=tls)
+
+    def scrape(self) -> Scrape:
+        response = self.get("/metrics")
+        assert response.status == 200, response
+        return self.read(response.text)
+
+    def read(self, text: str) -> Scrape:
+        return Scrape(text)
+
+    def scrape_until(self, condition: Callable[[Scrape], object], what: str, *, timeout_s: float = TIMEOUT_S) -> Scrape:
+        """The first scrape of which `condition` is true."""
+        last: list[Scrape] = []
+
+        def matching_scrape() -> Scrape | None:
+            last[:] = [self.scrape()]
+            return last[0] if condition(last[0]) else None
+
+        def details() -> str:
+            return f"the last scrape has:\n{last[0].asked_lines()}\nstderr ends with:\n{self.stderr[-2000:]}"
+
+        return wait_until(matching_scrape, what, timeout_s=timeout_s, details=details)
+
+    def end(self, signal_number: signal.Signals = signal.SIGTERM) -> float:
+        """Asks the process to end and returns the seconds that it took; fails unless it ends well."""
+        asked_at = time.monotonic()
+        self.process.send_signal(signal_number)
+        try:
+            exit_code = self.process.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{signal_number.name} did not end the program:\n{self.stderr}") from None
+        seconds = time.monotonic() - asked_at
+        assert exit_code == 0, f"exit code {exit_code} after {signal_number.name}:\n{self.stderr}"
+        errors = [line for line in ERROR_LINE.findall(self.stderr) if not self._is_expected(line)]
+        assert not errors, "\n".join(errors)
+        return seconds
+
+    def kill(self) -> None:
+        """Ends the process without its help."""
+        self.was_killed = True
+        self.process.kill()
+        self.process.wait()
+
+    def _is_expected(self, error_line: str) -> bool:
+        return any(part in error_line for part in self.expected_errors)
+
+    def _find_addresses(self, count: int) -> bool:
+        assert self.process.poll() is None, f"the program ended with {self.process.returncode}:\n{self.stderr}"
+        connections = psutil.Process(self.process.pid).net_connections("tcp")
+        listening = [connection.laddr for connection in connections if connection.status == psutil.CONN_LISTEN]
+        self._addresses = [Address(address.ip, address.port) for address in listening]
+        return len(self._addresses) >= count

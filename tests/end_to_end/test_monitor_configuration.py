@@ -1,0 +1,84 @@
+"""What the monitoring node is told: its documentation says it, good values are taken, bad ones refused."""
+
+import re
+
+import pytest
+from std_msgs.msg import String
+
+from documented import assert_metrics_are_documented, assert_parameters_are_documented, code, table
+from monitor import NODE_NAME, PROGRAM, Monitor, StartMonitor
+from parameters import Parameters
+from program import REPOSITORY, Arguments, run_program
+from robot import Robot, repeatedly
+
+PAGE = REPOSITORY / "docs" / "monitoring_node.md"
+CONFIGURATION = REPOSITORY / "config" / "monitoring_node.yaml"
+
+KIND = re.compile(r"topics\./\*\.(\w+)")
+
+
+@pytest.fixture
+def monitor(start_monitor: StartMonitor) -> Monitor:
+    return start_monitor()
+
+
+def test_the_parameters_are_those_of_the_node(monitor: Monitor, robot: Robot) -> None:
+    assert_parameters_are_documented(PAGE, Parameters(robot, NODE_NAME))
+
+
+def test_the_parameters_of_a_topic_are_those_of_the_node(monitor: Monitor, robot: Robot) -> None:
+    refused = Parameters(robot, NODE_NAME).set(unknown=1)[0]
+    rows = table(PAGE, "parameter of a topic", "type", "meaning")
+    documented = [code(row[0])[0].removeprefix("topics.NAME.") for row in rows]
+    assert sorted(documented) == sorted(KIND.findall(refused.reason))
+
+
+def test_the_metrics_are_those_of_a_scrape(start_monitor: StartMonitor, robot: Robot) -> None:
+    monitor = start_monitor(parameters={"max_topics": 1})
+    talker = robot.talker("/joint_states")
+    monitor.wait_for_status("silent", "/joint_states")
+    robot.spin_until(talker.is_matched, "the monitor's subscription")
+    with repeatedly(lambda: talker.publish(["elbow"])):
+        monitor.scrape_until(
+            lambda scrape: scrape.of_topic("ros_topic_rate_hertz", "/joint_states") is not None, "a rate of messages"
+        )
+    # A family without a sample is not there at all.
+    robot.talker("/words", message_type=String)
+    scrape = monitor.scrape_until(lambda scrape: "ros_topics_refused_total{" in scrape.text, "a topic refused")
+    assert_metrics_are_documented(PAGE, scrape)
+
+
+def test_the_configuration_file_has_every_parameter_with_its_default(
+    start_monitor: StartMonitor, robot: Robot
+) -> None:
+    start_monitor(ros=["--params-file", str(CONFIGURATION), "-r", "__node:=monitoring_node"])
+    parameters = Parameters(robot, NODE_NAME)
+    names = parameters.names()
+    from_file = dict(zip(names, parameters.get(*names), strict=True))
+    text = CONFIGURATION.read_text()
+    for name in names:
+        assert re.search(rf"^    {name}:", text, re.MULTILINE), f"{name} is not in {CONFIGURATION.name}"
+    rows = table(PAGE, "parameter", "type, default", "settable", "meaning")
+    assert from_file.keys() == {code(row[0])[0] for row in rows}
+    rows_of_topics = table(PAGE, "parameter of a topic", "type", "meaning")
+    for row in rows_of_topics:
+        key = code(row[0])[0].rsplit(".", 1)[1]
+        assert re.search(rf"^    #     {key}: ", text, re.MULTILINE), f"{key} is not in {CONFIGURATION.name}"
+
+
+def test_every_fault_is_told_at_once(domain_id: int) -> None:
+    bad = {
+        "allow": ["scan"],
+        "robot": "/robot",
+        "max_topics": 0,
+        "topics./scan.rate": -1.0,
+        "topics./scan.class": "steam",
+        "topics.scan.rate": 1.0,
+        "unknown": 1,
+    }
+    ended = run_program(Arguments(PROGRAM, ["--web.listen-address=nowhere"], bad), domain_id)
+    assert ended.exit_code == 64, ended
+    told = [line for line in ended.stderr.splitlines() if line]
+    assert len(told) == len(bad) + 1, ended.stderr
+    for name in [*bad, "--web.listen-address"]:
+        assert any(name in line for line in told), f"{name} is not named in:\n{ended.stderr}"

@@ -1,0 +1,208 @@
+"""Which topics are watched: they come and go, some are asked for, some are too many."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_msgs.msg import String
+
+from monitor import NODE_NAME, Monitor, StartMonitor
+from parameters import Parameters
+from robot import Robot, Talker, repeatedly
+from scrape import Scrape
+from waiting import wait_until
+
+BEST_EFFORT = QoSProfile(depth=1000, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+# Seconds after which a topic that nobody has any more is forgotten; short, because tests wait for it.
+FORGET_AFTER_S = 0.3
+
+
+def word_talker(robot: Robot, topic: str) -> Talker:
+    return robot.talker(topic, BEST_EFFORT, String)
+
+
+def topics_of(scrape: Scrape, domain_id: int) -> set[str]:
+    return set(scrape.by("topic_name", "ros_topic_publishers", domain=str(domain_id), robot=""))
+
+
+def wait_for_topics(monitor: Monitor, domain_id: int, expected: set[str]) -> Scrape:
+    return monitor.scrape_until(
+        lambda scrape: topics_of(scrape, domain_id) == expected,
+        f"the topics {sorted(expected)}",
+    )
+
+
+def test_topics_come_and_go(start_monitor: StartMonitor, robot: Robot, domain_id: int) -> None:
+    monitor = start_monitor(parameters={"forget_after": FORGET_AFTER_S})
+    wait_for_topics(monitor, domain_id, set())
+    first, second = word_talker(robot, "/first"), word_talker(robot, "/second")
+    scrape = wait_for_topics(monitor, domain_id, {"/first", "/second"})
+    assert scrape.value("ros_topics", domain=str(domain_id), seen="messages") == 2
+    robot.silence(first)
+    wait_for_topics(monitor, domain_id, {"/second"})
+    robot.silence(second)
+    scrape = wait_for_topics(monitor, domain_id, set())
+    assert "/second" not in scrape.text
+
+
+def test_a_topic_that_lost_its_publisher_is_missed_before_it_is_forgotten(
+    start_monitor: StartMonitor, robot: Robot
+) -> None:
+    monitor = start_monitor()
+    talker = word_talker(robot, "/words")
+    with repeatedly(lambda: talker.publisher.publish(String())):
+        monitor.wait_for_status("ok", "/words")
+    robot.silence(talker)
+    monitor.wait_for_status("no_publisher", "/words")
+    word_talker(robot, "/words")
+    monitor.scrape_until(lambda scrape: scrape.publishers("/words") == 1, "the publisher is back")
+
+
+def test_what_is_allowed_and_denied_can_be_set_while_it_runs(
+    start_monitor: StartMonitor, robot: Robot, domain_id: int
+) -> None:
+    monitor = start_monitor(parameters={"allow": ["/robot1/**"]})
+    for topic in ("/robot1/words", "/robot1/camera/words", "/robot2/words"):
+        word_talker(robot, topic)
+    wait_for_topics(monitor, domain_id, {"/robot1/words", "/robot1/camera/words"})
+    parameters = Parameters(robot, NODE_NAME)
+    results = parameters.set(allow=["/**"], deny=["/robot1/camera/**", "/parameter_events"])
+    assert all(result.successful for result in results), results
+    wait_for_topics(monitor, domain_id, {"/robot1/words", "/robot2/words"})
+    refused = parameters.set(allow=["robot1"])[0]
+    assert not refused.successful and "robot1" in refused.reason
+
+
+def test_what_is_expected_can_be_set_while_it_runs(start_monitor: StartMonitor, robot: Robot) -> None:
+    monitor = start_monitor(parameters={"deny": ["/**"]})
+    talker = word_talker(robot, "/words")
+    parameters = Parameters(robot, NODE_NAME)
+    name = "topics./words.rate"
+    assert name not in parameters.names()
+    with repeatedly(lambda: talker.publisher.publish(String()), 0.02):
+        for rate, status in ((1000.0, "too_slow"), (1.0, "too_fast")):
+            assert parameters.set(**{name: rate, "topics./words.grace": 0.0})[0].successful
+            monitor.wait_for_status(status, "/words")
+    assert name in parameters.names()
+    assert parameters.get(name) == [1.0]
+
+
+def test_more_topics_than_allowed_are_counted(
+    start_monitor: StartMonitor, robot: Robot, domain_id: int
+) -> None:
+    monitor = start_monitor(parameters={"max_topics": 2, "forget_after": FORGET_AFTER_S})
+    talkers = [word_talker(robot, f"/words{number}") for number in range(4)]
+
+    def refused(scrape: Scrape) -> float | None:
+        return scrape.get("ros_topics_refused_total", domain=str(domain_id))
+
+    scrape = monitor.scrape_until(lambda scrape: refused(scrape) == 2, "two topics refused")
+    watched = topics_of(scrape, domain_id)
+    assert len(watched) == 2
+    for talker in talkers:
+        if talker.topic in watched:
+            robot.silence(talker)
+    wait_for_topics(monitor, domain_id, {talker.topic for talker in talkers} - watched)
+
+
+def test_a_topic_of_a_type_that_is_not_installed_is_watched_through_the_graph(
+    start_monitor: StartMonitor, robot: Robot, domain_id: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    monitor = start_monitor()
+    word_talker(robot, "/words")
+    scrape = monitor.wait_for_status("graph_only", "/words")
+    assert scrape.publishers("/words") == 1
+    assert scrape.value("ros_topics", domain=str(domain_id), seen="graph") == 1
+    warnings = [line for line in monitor.stderr.splitlines() if "WARN" in line and "/words" in line]
+    assert len(warnings) == 1 and "std_msgs" in warnings[0], monitor.stderr
+
+
+def test_robots_are_told_apart_by_namespace(start_monitor: StartMonitor, robot: Robot) -> None:
+    monitor = start_monitor(parameters={"robot": "/fleet/{robot}"})
+    word_talker(robot, "/fleet/robot1/words")
+    word_talker(robot, "/words")
+    monitor.wait_for_topic("/words")
+
+    def is_robots(scrape: Scrape) -> bool:
+        robots_own = monitor.read(scrape.text, robot="robot1")
+        return robots_own.publishers("/fleet/robot1/words") == 1
+
+    monitor.scrape_until(is_robots, "the robot's topic")
+
+
+def test_what_is_lost_while_the_reader_stands_still_is_counted_exactly(
+    start_monitor: StartMonitor, robot: Robot
+) -> None:
+    monitor = start_monitor()
+    talker = word_talker(robot, "/words")
+    monitor.wait_for_status("silent", "/words")
+    robot.spin_until(talker.is_matched, "the monitor's subscription")
+    message = String(data="x" * 1000)
+    published = 0
+
+    def publish(count: int) -> None:
+        nonlocal published
+        for _ in range(count):
+            talker.publisher.publish(message)
+        published += count
+
+    publish(1)
+    monitor.scrape_until(lambda scrape: scrape.messages("/words") == 1, "the first message")
+    monitor.process.send_signal(signal.SIGSTOP)
+    publish(5000)
+    monitor.process.send_signal(signal.SIGCONT)
+
+    def is_accounted_for(scrape: Scrape) -> bool:
+        # What is lost shows with the next message that is not.
+        publish(1)
+        return scrape.lost("/words") > 0
+
+    monitor.scrape_until(is_accounted_for, "a loss")
+
+    def is_all() -> bool:
+        scrape = monitor.scrape()
+        return scrape.messages("/words") + scrape.lost("/words") == published
+
+    wait_until(is_all, f"{published} messages received or lost", details=lambda: monitor.scrape().asked_lines())
+
+
+CHURN_TOPICS = 1000
+CHURN_BATCH = 25
+
+
+def test_a_thousand_topics_leave_nothing_behind(
+    start_monitor: StartMonitor, start_robot: Callable[[], Robot], domain_id: int
+) -> None:
+    """Nodes with publishers on topics of their own, one batch after the other."""
+    monitor = start_monitor(parameters={"forget_after": 0.001})
+    process = psutil.Process(monitor.process.pid)
+
+    def one_batch(number: int) -> None:
+        robot = start_robot()
+        topics = {f"/churn{number}/words{index}" for index in range(CHURN_BATCH)}
+        for topic in topics:
+            word_talker(robot, topic)
+        wait_for_topics(monitor, domain_id, topics)
+        robot.close()
+        wait_for_topics(monitor, domain_id, set())
+
+    def use() -> tuple[int, int, int, int]:
+        series = len(monitor.scrape().text.splitlines())
+        return series, process.num_threads(), process.num_fds(), process.memory_info().rss
+
+    batches = CHURN_TOPICS // CHURN_BATCH
+    warm_up = batches // 4
+    for number in range(warm_up):
+        one_batch(number)
+    series, threads, fds, rss = use()
+    for number in range(warm_up, batches):
+        one_batch(number)
+    series_after, threads_after, fds_after, rss_after = use()
+    assert (series_after, threads_after) == (series, threads)
+    assert fds_after <= fds + 2
+    assert rss_after <= rss * 1.05, f"{rss / 1e6:.1f} MB, then {rss_after / 1e6:.1f} MB"
