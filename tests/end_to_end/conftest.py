@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -115,16 +116,24 @@ def run_to_the_end(domain_id: int) -> RunExporter:
 
 
 @pytest.fixture
-def start_robot(domain_id: int) -> Iterator[Callable[[], Robot]]:
+def start_named(domain_id: int) -> Iterator[Callable[[str], Robot]]:
+    """Starts robots whose nodes have these names."""
     robots: list[Robot] = []
 
-    def start() -> Robot:
-        robots.append(Robot(domain_id, f"robot{len(robots)}"))
+    def start(name: str) -> Robot:
+        robots.append(Robot(domain_id, name))
         return robots[-1]
 
     yield start
     for robot in robots:
         robot.close()
+
+
+@pytest.fixture
+def start_robot(start_named: Callable[[str], Robot]) -> Callable[[], Robot]:
+    """Starts robots, each with a name of its own."""
+    numbers = count()
+    return lambda: start_named(f"robot{next(numbers)}")
 
 
 @pytest.fixture

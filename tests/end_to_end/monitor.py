@@ -73,6 +73,15 @@ class Diagnostics:
 
         return self._robot.spin_until(told, f"{status} of {name} on /diagnostics", timeout_s=timeout_s)
 
+    def wait_for_level(self, name: str, level: bytes) -> DiagnosticStatus:
+        """The diagnostics of this name, once they have this level."""
+
+        def told() -> DiagnosticStatus | None:
+            last = self._last.get(name)
+            return last if last and last.level == level else None
+
+        return self._robot.spin_until(told, f"level {level!r} of {name} on /diagnostics")
+
 
 def value_of(status: DiagnosticStatus, key: str) -> str | None:
     return next((pair.value for pair in status.values if pair.key == key), None)

@@ -9,7 +9,9 @@ use r2r::std_msgs::msg::Header;
 use ros_observer::{Error, Node, Publisher, Qos};
 use topic_watch::TopicStatus;
 
+use crate::nodes::NodeReport;
 use crate::topic::Report;
+use crate::watch::Known;
 
 const TOPIC: &str = "/diagnostics";
 
@@ -37,14 +39,16 @@ impl Diagnostics {
         Ok(Self { publisher, node: node.fully_qualified_name(), told_at: None })
     }
 
-    /// Tells of all topics, each second and when a state has changed.
-    pub(crate) fn tell(&mut self, reports: &[Report], has_changed: bool, now: Instant) {
+    /// Tells of all topics and of the nodes that have to be there, each second and when the state of a topic has changed.
+    pub(crate) fn tell(&mut self, known: &Known, has_changed: bool, now: Instant) {
         let is_due = self.told_at.is_none_or(|at| now.saturating_duration_since(at) >= EVERY);
-        if !(is_due || has_changed) || reports.is_empty() {
+        if !(is_due || has_changed) {
             return;
         }
         self.told_at = Some(now);
-        let status = reports.iter().map(|report| status(report, &self.node)).collect();
+        let topics = known.topics.iter().map(|report| status(report, &self.node));
+        let required = known.nodes.iter().filter(|report| report.is_required);
+        let status = topics.chain(required.map(|report| node_status(report, &self.node))).collect();
         let message = DiagnosticArray { header: Header { stamp: stamp(), ..Header::default() }, status };
         if let Err(error) = self.publisher.publish(&message) {
             tracing::warn!(%error, "nobody was told of the topics' states");
@@ -71,6 +75,21 @@ fn status(report: &Report, node: &str) -> DiagnosticStatus {
         message,
         hardware_id: node.to_owned(),
         values: values(report),
+    }
+}
+
+fn node_status(report: &NodeReport, node: &str) -> DiagnosticStatus {
+    let (level, message) = match report.instances {
+        0 => (ERROR, "the node is not there".to_owned()),
+        1 => (OK, "OK".to_owned()),
+        count => (WARN, format!("{count} nodes have this name")),
+    };
+    DiagnosticStatus {
+        level,
+        name: report.name.clone(),
+        message,
+        hardware_id: node.to_owned(),
+        values: vec![KeyValue { key: "restarts".to_owned(), value: report.restarts.to_string() }],
     }
 }
 

@@ -7,7 +7,10 @@ mod intake;
 mod metrics;
 mod names;
 mod node;
+mod nodes;
 mod parameters;
+mod processes;
+mod services;
 mod topic;
 mod watch;
 

@@ -9,7 +9,7 @@ use stream_statistics::StampClock;
 use topic_watch::{TopicMetrics, TopicStatus};
 
 /// The labels that come before `topic_name` or `node_name`.
-const SCOPE: [&str; 2] = ["domain", "robot"];
+pub(crate) const SCOPE: [&str; 2] = ["domain", "robot"];
 
 /// The states that this node tells apart.
 const STATUSES: &[TopicStatus] = &[
@@ -33,7 +33,7 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    fn labels(&self) -> [&str; 2] {
+    pub(crate) fn labels(&self) -> [&str; 2] {
         [&self.domain, &self.robot]
     }
 }
@@ -231,7 +231,7 @@ pub(crate) struct OptionalGauge {
 }
 
 impl OptionalGauge {
-    fn new(family: &GaugeVec, labels: &[&str]) -> Self {
+    pub(crate) fn new(family: &GaugeVec, labels: &[&str]) -> Self {
         Self { family: family.clone(), labels: labels.iter().map(|label| (*label).to_owned()).collect() }
     }
 
@@ -248,6 +248,7 @@ pub(crate) fn lock(together: &Together) -> MutexGuard<'_, ()> {
     together.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn registered<F: Collector + Clone + 'static>(registry: &Registry, family: F) -> Result<F> {
+/// Registers a family.
+pub(crate) fn registered<F: Collector + Clone + 'static>(registry: &Registry, family: F) -> Result<F> {
     registry.register(Box::new(family.clone())).map(|()| family)
 }

@@ -74,6 +74,11 @@ impl RobotPattern {
     }
 }
 
+/// Whether a text is the full name of a topic or a node.
+pub(crate) fn is_full_name(name: &str) -> bool {
+    name.strip_prefix('/').is_some_and(|below| below.split('/').all(is_word))
+}
+
 fn is_word(part: &str) -> bool {
     !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

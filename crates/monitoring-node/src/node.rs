@@ -12,7 +12,9 @@ use ros_observer::{Spinner, TakeIn};
 use crate::diagnostics::Diagnostics;
 use crate::intake::DomainClocks;
 use crate::metrics::{Families, Together, lock};
+use crate::nodes::{NodeFamilies, NodeReport, Nodes};
 use crate::parameters::Settings;
+use crate::services::{ServiceFamilies, Services};
 use crate::topic::{Report, Watch};
 use crate::watch::{Changed, Domain, Reports};
 
@@ -30,7 +32,9 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let (changed, reports) = (Changed::default(), Reports::default());
     let together = Together::default();
     let families = Arc::new(Families::register(&registry, &together)?);
-    let mut domain = domain(&startup, clock, families, &changed, &reports)?;
+    let nodes = Arc::new(NodeFamilies::register(&registry, &together)?);
+    let services = Arc::new(ServiceFamilies::register(&registry)?);
+    let mut domain = domain(&startup, clock, families, &changed, &reports, nodes, services)?;
 
     let parameters = startup.parameters.clone();
     startup.parameters.offer(&startup.node, &mut spinner, move |_, _| {
@@ -52,7 +56,10 @@ fn domain(
     families: Arc<Families>,
     changed: &Changed,
     reports: &Reports,
+    nodes: Arc<NodeFamilies>,
+    services: Arc<ServiceFamilies>,
 ) -> Result<Domain, Failure> {
+    let own_name = startup.node.fully_qualified_name();
     Ok(Domain {
         watch: Watch {
             node: startup.node.clone(),
@@ -61,13 +68,15 @@ fn domain(
             take_in: TakeIn::auto(),
         },
         name: startup.node.context().domain_id().to_string(),
-        own_name: startup.node.fully_qualified_name(),
+        own_name: own_name.clone(),
         settings: Settings::read(&startup.parameters),
         changed: Arc::clone(changed),
         families,
         diagnostics: Diagnostics::new(&startup.node)?,
         reports: reports.clone(),
         topics: BTreeMap::new(),
+        nodes: Nodes::new(nodes, &own_name),
+        services: Services::new(services),
         refused: BTreeSet::new(),
         read_at: None,
         is_changed: true,
@@ -94,7 +103,7 @@ fn works(reports: &Reports, heartbeat: Heartbeat, patience: Duration) -> Check {
         if heartbeat.silent_for() > patience {
             return Err("the ROS thread has stopped turning".to_owned());
         }
-        match reports.read().iter().find(|report| report.stuck_for > patience) {
+        match reports.read().topics.iter().find(|report| report.stuck_for > patience) {
             Some(report) => Err(format!("messages of {} are announced and not taken", report.name)),
             None => Ok(()),
         }
@@ -103,12 +112,28 @@ fn works(reports: &Reports, heartbeat: Heartbeat, patience: Duration) -> Check {
 
 fn tables(reports: Reports) -> Arc<dyn Fn() -> Vec<Table> + Send + Sync> {
     Arc::new(move || {
-        vec![Table {
+        let known = reports.read();
+        let topics = Table {
             heading: "Topics".to_owned(),
             columns: ["Topic", "Type", "Status", "Reason", "Publishers", "Rate (Hz)"].map(str::to_owned).to_vec(),
-            rows: reports.read().iter().map(row).collect(),
-        }]
+            rows: known.topics.iter().map(row).collect(),
+        };
+        let nodes = Table {
+            heading: "Nodes".to_owned(),
+            columns: ["Node", "Status", "Restarts"].map(str::to_owned).to_vec(),
+            rows: known.nodes.iter().map(node_row).collect(),
+        };
+        vec![topics, nodes]
     })
+}
+
+fn node_row(report: &NodeReport) -> Vec<String> {
+    let status = match report.instances {
+        0 => "gone".to_owned(),
+        1 => "up".to_owned(),
+        count => format!("{count} of this name"),
+    };
+    vec![report.name.clone(), status, report.restarts.to_string()]
 }
 
 fn row(report: &Report) -> Vec<String> {

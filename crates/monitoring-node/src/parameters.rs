@@ -7,7 +7,7 @@ use node_runtime::{Constraint, Declaration, NodeInfo, Parameters, nanoseconds};
 use r2r::ParameterValue;
 
 use crate::expectation::{Class, Expectation};
-use crate::names::{Patterns, RobotPattern};
+use crate::names::{Patterns, RobotPattern, is_full_name};
 
 pub(crate) const NODE: NodeInfo = NodeInfo {
     name: "monitoring_node",
@@ -48,6 +48,35 @@ pub(crate) fn declarations() -> Vec<Declaration> {
             description: "Nodes that come and go as people look: their endpoints count for nothing.",
             settable: true,
             constraint: Constraint::Checked("patterns of full names", check_patterns),
+        },
+        Declaration {
+            name: "mandatory_nodes",
+            default: texts(&[]),
+            description: "Nodes that are missed when they are not there, by their full names.",
+            settable: true,
+            constraint: Constraint::Checked("full names", check_full_names),
+        },
+        Declaration {
+            name: "services",
+            default: texts(&[]),
+            description: "Services that are asked, by their full names: std_srvs/srv/Trigger, SetBool (with false), Empty, \
+                          rcl_interfaces/srv/GetParameters, DescribeParameters.",
+            settable: true,
+            constraint: Constraint::Checked("full names", check_full_names),
+        },
+        Declaration {
+            name: "service_period",
+            default: ParameterValue::Double(10.0),
+            description: "Seconds from one request to a service to the next.",
+            settable: true,
+            constraint: SECONDS,
+        },
+        Declaration {
+            name: "service_timeout",
+            default: ParameterValue::Double(1.0),
+            description: "Seconds within which a service has to answer.",
+            settable: true,
+            constraint: SECONDS,
         },
         Declaration {
             name: "max_topics",
@@ -145,6 +174,10 @@ pub(crate) struct Settings {
     allow: Patterns,
     deny: Patterns,
     ignore_nodes: Patterns,
+    pub(crate) mandatory_nodes: Vec<String>,
+    pub(crate) services: Vec<String>,
+    pub(crate) service_period: Duration,
+    pub(crate) service_timeout: Duration,
     pub(crate) max_topics: usize,
     pub(crate) forget_after: Duration,
     pub(crate) robot: Option<RobotPattern>,
@@ -159,12 +192,17 @@ impl Settings {
     /// When a value does not pass the check that it is declared with: a fault of the code.
     pub(crate) fn read(parameters: &Parameters) -> Self {
         let patterns = |name| Patterns::parse(&parameters.get::<Vec<String>>(name)).expect("the patterns were checked");
+        let seconds = |name| Duration::from_nanos(nanoseconds(parameters.get(name)));
         let mut settings = Self {
             allow: patterns("allow"),
             deny: patterns("deny"),
             ignore_nodes: patterns("ignore_nodes"),
+            mandatory_nodes: parameters.get("mandatory_nodes"),
+            services: parameters.get("services"),
+            service_period: seconds("service_period"),
+            service_timeout: seconds("service_timeout"),
             max_topics: parameters.get::<i64>("max_topics") as usize,
-            forget_after: Duration::from_nanos(nanoseconds(parameters.get("forget_after"))),
+            forget_after: seconds("forget_after"),
             robot: RobotPattern::parse(&parameters.get::<String>("robot")).expect("the pattern was checked"),
             grace_ns: nanoseconds(parameters.get("grace")),
             expectations: BTreeMap::new(),
@@ -235,6 +273,12 @@ impl Settings {
 fn check_patterns(value: &ParameterValue) -> Result<(), String> {
     let ParameterValue::StringArray(patterns) = value else { return Ok(()) };
     Patterns::parse(patterns).map(drop)
+}
+
+fn check_full_names(value: &ParameterValue) -> Result<(), String> {
+    let ParameterValue::StringArray(names) = value else { return Ok(()) };
+    let bad: Vec<_> = names.iter().filter(|name| !is_full_name(name)).map(|name| format!("{name:?}")).collect();
+    if bad.is_empty() { Ok(()) } else { Err(format!("{}: no full name, as in /robot1/driver", bad.join(", "))) }
 }
 
 fn check_robot(value: &ParameterValue) -> Result<(), String> {

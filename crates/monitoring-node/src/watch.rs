@@ -9,7 +9,9 @@ use topic_watch::TopicStatus;
 
 use crate::diagnostics::Diagnostics;
 use crate::metrics::{Families, Scope};
+use crate::nodes::{NodeReport, Nodes};
 use crate::parameters::Settings;
+use crate::services::Services;
 use crate::topic::{Endpoints, Report, Topic, Watch};
 
 /// The graph is read at most this often, however much it changes: reading it costs something for every topic.
@@ -18,12 +20,19 @@ const READ_EVERY: Duration = Duration::from_millis(250);
 /// And at least this often: names of nodes come after their endpoints, and tell of no change.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// What is known of a domain's topics, for those who ask from other threads.
+/// What is known of a domain.
+#[derive(Default)]
+pub(crate) struct Known {
+    pub(crate) topics: Vec<Report>,
+    pub(crate) nodes: Vec<NodeReport>,
+}
+
+/// What is known of a domain, for those who ask from other threads.
 #[derive(Clone, Default)]
-pub(crate) struct Reports(Arc<Mutex<Vec<Report>>>);
+pub(crate) struct Reports(Arc<Mutex<Known>>);
 
 impl Reports {
-    pub(crate) fn read(&self) -> MutexGuard<'_, Vec<Report>> {
+    pub(crate) fn read(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -42,6 +51,8 @@ pub(crate) struct Domain {
     pub(crate) diagnostics: Diagnostics,
     pub(crate) reports: Reports,
     pub(crate) topics: BTreeMap<String, Topic>,
+    pub(crate) nodes: Nodes,
+    pub(crate) services: Services,
     /// Topics beyond the limit, so that each is counted once.
     pub(crate) refused: BTreeSet<String>,
     pub(crate) read_at: Option<Instant>,
@@ -59,6 +70,7 @@ impl Domain {
             }
             (self.read_at, self.is_changed) = (Some(now), false);
         }
+        self.services.look(self.settings.service_period, self.settings.service_timeout, now);
         let now_ns = self.watch.clock.nanoseconds(now);
         let mut has_changed = false;
         for topic in self.topics.values_mut() {
@@ -70,9 +82,10 @@ impl Domain {
                 tracing::info!(topic = name, from = before.name(), to = status.name(), reason, "the state has changed");
             }
         }
-        let reports: Vec<_> = self.topics.values().map(|topic| topic.report.clone()).collect();
-        self.diagnostics.tell(&reports, has_changed, now);
-        *self.reports.read() = reports;
+        let topics: Vec<_> = self.topics.values().map(|topic| topic.report.clone()).collect();
+        let known = Known { topics, nodes: self.nodes.reports() };
+        self.diagnostics.tell(&known, has_changed, now);
+        *self.reports.read() = known;
     }
 
     fn take_settings(&mut self) {
@@ -101,6 +114,10 @@ impl Domain {
             self.read_topic(spinner, name, now)?;
         }
         self.count_topics();
+        let scope_of = |name: &str| scope(&self.settings, &self.name, name);
+        self.nodes.read(&self.watch.node, &self.settings, scope_of, now)?;
+        self.nodes.look_at_processes(scope_of);
+        self.services.read(&self.watch.node, spinner, &self.settings, scope_of)?;
         Ok(())
     }
 
@@ -156,8 +173,7 @@ impl Domain {
     }
 
     fn scope(&self, name: &str) -> Scope {
-        let robot = self.settings.robot.as_ref().and_then(|pattern| pattern.robot(name)).unwrap_or_default();
-        Scope { domain: self.name.clone(), robot: robot.to_owned() }
+        scope(&self.settings, &self.name, name)
     }
 
     fn count_topics(&self) {
@@ -166,6 +182,12 @@ impl Domain {
             self.families.topics.with_label_values(&[&self.name, seen]).set(count as i64);
         }
     }
+}
+
+/// Where a topic or a node of this name belongs.
+fn scope(settings: &Settings, domain: &str, name: &str) -> Scope {
+    let robot = settings.robot.as_ref().and_then(|pattern| pattern.robot(name)).unwrap_or_default();
+    Scope { domain: domain.to_owned(), robot: robot.to_owned() }
 }
 
 /// When this machine was started, in nanoseconds of the system's clock; 0 where the system does not tell.

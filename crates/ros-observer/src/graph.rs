@@ -1,7 +1,7 @@
 //! The graph as discovery sees it.
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::time::Duration;
 
 use r2r_rcl::*;
@@ -59,6 +59,38 @@ impl Node {
         // SAFETY: the node is initialised.
         self.names_and_types("list the services", |allocator, found| unsafe {
             rcl_get_service_names_and_types(self.handle().as_ptr(), allocator, found)
+        })
+    }
+
+    /// The topics that the node of this full name publishes.
+    pub fn topics_published_by(&self, node: &str) -> Result<NamesAndTypes, Error> {
+        let (namespace, name) = split(node)?;
+        // SAFETY: the node is initialised, the names are NUL-terminated.
+        self.names_and_types("list a node's publishers", |allocator, found| unsafe {
+            let (name, namespace) = (name.as_ptr(), namespace.as_ptr());
+            let node = self.handle().as_ptr();
+            rcl_get_publisher_names_and_types_by_node(node, allocator, false, name, namespace, found)
+        })
+    }
+
+    /// The topics that the node of this full name subscribes to.
+    pub fn topics_subscribed_by(&self, node: &str) -> Result<NamesAndTypes, Error> {
+        let (namespace, name) = split(node)?;
+        // SAFETY: the node is initialised, the names are NUL-terminated.
+        self.names_and_types("list a node's subscriptions", |allocator, found| unsafe {
+            let (name, namespace) = (name.as_ptr(), namespace.as_ptr());
+            let node = self.handle().as_ptr();
+            rcl_get_subscriber_names_and_types_by_node(node, allocator, false, name, namespace, found)
+        })
+    }
+
+    /// The services that the node of this full name offers.
+    pub fn services_of(&self, node: &str) -> Result<NamesAndTypes, Error> {
+        let (namespace, name) = split(node)?;
+        // SAFETY: the node is initialised, the names are NUL-terminated.
+        self.names_and_types("list a node's services", |allocator, found| unsafe {
+            let (name, namespace) = (name.as_ptr(), namespace.as_ptr());
+            rcl_get_service_names_and_types_by_node(self.handle().as_ptr(), allocator, name, namespace, found)
         })
     }
 
@@ -158,6 +190,14 @@ unsafe fn endpoint(info: &rmw_topic_endpoint_info_t) -> Endpoint {
         topic_type: text(info.topic_type),
         qos: info.qos_profile,
     }
+}
+
+/// Namespace and name of a node's full name.
+fn split(node: &str) -> Result<(CString, CString), Error> {
+    let operation = "look at a node";
+    let (namespace, name) = node.rsplit_once('/').unwrap_or_default();
+    let namespace = if namespace.is_empty() { "/" } else { namespace };
+    Ok((c_string(namespace, operation)?, c_string(name, operation)?))
 }
 
 fn node_of(namespace: &str, name: &str) -> Option<String> {

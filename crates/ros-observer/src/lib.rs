@@ -10,6 +10,8 @@
 
 use std::sync::OnceLock;
 
+mod announced;
+mod client;
 mod context;
 mod end;
 mod error;
@@ -24,6 +26,7 @@ mod service;
 mod spin;
 mod subscription;
 
+pub use client::Client;
 pub use context::{Context, LogLevel};
 pub use end::end_process;
 pub use error::Error;

@@ -1,18 +1,14 @@
 //! A typed service server, driven by the spinner.
-//!
-//! The middleware tells of requests by a callback, which only wakes the spinner: in a wait set every service would cost
-//! something at every turn, also at those that a message ends.
 
 use std::cell::UnsafeCell;
-use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use r2r::{WrappedServiceTypeSupport, WrappedTypesupport};
 use r2r_rcl::*;
 
+use crate::announced::Announced;
 use crate::context::c_string;
 use crate::node::NodeHandle;
 use crate::{Error, GuardCondition, Node, error::check};
@@ -33,12 +29,6 @@ struct ServiceEndpoint {
     rcl: Box<UnsafeCell<rcl_service_t>>,
     node: Arc<NodeHandle>,
     announced: Option<Arc<Announced>>,
-}
-
-/// What the middleware's callback gets.
-struct Announced {
-    requests: AtomicBool,
-    wake: GuardCondition,
 }
 
 // SAFETY: the endpoint is used by one thread at a time (`answer` takes `&mut self`), and rcl binds it to none.
@@ -84,14 +74,16 @@ pub(crate) trait Answering: Send {
 
 impl<S: WrappedServiceTypeSupport> Answering for Service<S> {
     fn announce_to(&mut self, wake: GuardCondition) -> Result<(), Error> {
-        let announced = self.endpoint.announced.insert(Arc::new(Announced { requests: AtomicBool::new(false), wake }));
-        let user_data = Arc::as_ptr(announced).cast();
-        self.endpoint.set_callback(Some(on_new_request), user_data)
+        // SAFETY: the service is initialised; what the callback gets is kept until `ServiceEndpoint::drop` has cleared it.
+        self.endpoint.announced = Some(Announced::listen(wake, |callback, user_data| unsafe {
+            rcl_service_set_on_new_request_callback(self.endpoint.rcl.get(), callback, user_data)
+        })?);
+        Ok(())
     }
 
     fn answer(&mut self) -> Result<(), Error> {
         let Some(announced) = &self.endpoint.announced else { return Ok(()) };
-        if !announced.requests.swap(false, Ordering::AcqRel) {
+        if !announced.take() {
             return Ok(());
         }
         for _ in 0..BATCH_MAX {
@@ -103,30 +95,6 @@ impl<S: WrappedServiceTypeSupport> Answering for Service<S> {
         }
         announced.again();
         Ok(())
-    }
-}
-
-impl Announced {
-    /// There may be more requests: they are not announced twice.
-    fn again(&self) {
-        self.requests.store(true, Ordering::Release);
-        // If this fails, they are answered at the next turn.
-        let _ = self.wake.trigger();
-    }
-}
-
-/// Called by the middleware, in its receive thread.
-unsafe extern "C" fn on_new_request(user_data: *const c_void, _arrived: usize) {
-    // SAFETY: `user_data` is the `Announced` given to `set_callback`, which is kept until the callback is cleared.
-    unsafe { &*user_data.cast::<Announced>() }.again();
-}
-
-impl ServiceEndpoint {
-    fn set_callback(&self, callback: rcl_event_callback_t, user_data: *const c_void) -> Result<(), Error> {
-        // SAFETY: the service is initialised. `user_data` is null or an `Announced` in an `Arc` that is kept until the callback
-        // has been cleared.
-        let code = unsafe { rcl_service_set_on_new_request_callback(self.rcl.get(), callback, user_data) };
-        check(code, "set the request callback")
     }
 }
 
@@ -164,11 +132,13 @@ fn send_response<S: WrappedServiceTypeSupport>(
 
 impl Drop for ServiceEndpoint {
     fn drop(&mut self) {
-        if let Some(announced) = self.announced.take()
-            && self.set_callback(None, ptr::null()).is_err()
-        {
-            // It may still be called, so what it is called with has to stay.
-            std::mem::forget(announced);
+        if let Some(announced) = self.announced.take() {
+            // SAFETY: the service is initialised, since a callback was set.
+            let code = unsafe { rcl_service_set_on_new_request_callback(self.rcl.get(), None, ptr::null()) };
+            if check(code, "clear the request callback").is_err() {
+                // It may still be called, so what it is called with has to stay.
+                std::mem::forget(announced);
+            }
         }
         let node = Arc::clone(&self.node);
         let _guard = node.changing();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use r2r::WrappedServiceTypeSupport;
 use r2r_rcl::*;
 
+use crate::client::{Asking, Client};
 use crate::service::{Answering, Service};
 use crate::subscription::{Shared, Subscription, end_those_dropped_in_handlers};
 use crate::{Context, Error, GuardCondition, Node, error::check};
@@ -14,6 +15,7 @@ use crate::{Context, Error, GuardCondition, Node, error::check};
 pub struct Spinner {
     wait_set: WaitSet,
     services: Vec<Box<dyn Answering>>,
+    clients: Vec<Weak<dyn Asking>>,
     subscriptions: Vec<Weak<Shared>>,
     wake: GuardCondition,
     node: Node,
@@ -24,7 +26,8 @@ pub struct Spinner {
 pub struct Turn {
     /// A node or an endpoint came or went.
     pub graph_changed: bool,
-    /// Services whose client could not be answered, for example because it had gone.
+    /// Services whose client could not be answered, for example because it had gone, and clients that could not take their
+    /// answer.
     pub unanswered: usize,
 }
 
@@ -34,6 +37,7 @@ impl Spinner {
         Ok(Self {
             wait_set: WaitSet::new(node.context())?,
             services: Vec::new(),
+            clients: Vec::new(),
             subscriptions: Vec::new(),
             wake: GuardCondition::new(node.context())?,
             node: node.clone(),
@@ -55,6 +59,17 @@ impl Spinner {
     ) -> Result<(), Error> {
         service.announce_to(self.waker())?;
         self.services.push(Box::new(service));
+        Ok(())
+    }
+
+    /// From now on, responses to this client are taken in [`Spinner::turn`].
+    ///
+    /// # Errors
+    /// When the middleware cannot tell of responses.
+    pub fn add_client<S: WrappedServiceTypeSupport + 'static>(&mut self, client: &Client<S>) -> Result<(), Error> {
+        let asking = client.for_spinner();
+        asking.announce_to(self.waker())?;
+        self.clients.push(Arc::downgrade(&asking));
         Ok(())
     }
 
@@ -84,6 +99,10 @@ impl Spinner {
         for service in &mut self.services {
             // A client that goes before its answer comes is its own affair.
             unanswered += usize::from(service.answer().is_err());
+        }
+        self.clients.retain(|client| client.strong_count() > 0);
+        for client in self.clients.iter().filter_map(Weak::upgrade) {
+            unanswered += usize::from(client.take().is_err());
         }
         Ok(Turn { graph_changed, unanswered })
     }

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use r2r::rosgraph_msgs::msg::Clock;
 use r2r::sensor_msgs::msg::JointState;
-use ros_observer::{Context, Endpoint, MessageInfo, MessageType, Node, Publisher, Qos, Spinner, Subscription, TakeIn};
+use r2r::std_srvs::srv::Trigger::{Request, Response, Service as Trigger};
+use ros_observer::{
+    Client, Context, Endpoint, MessageInfo, MessageType, Node, Publisher, Qos, Service, Spinner, Subscription, TakeIn,
+};
 
 const LONG_ENOUGH: Duration = Duration::from_secs(20);
 
@@ -313,4 +316,35 @@ fn parameter_overrides_and_the_log_level_are_read_from_the_arguments() {
     ];
     assert_eq!(overrides, expected);
     assert_eq!(context.log_level(), Some(ros_observer::LogLevel::Debug));
+}
+
+#[test]
+fn a_client_gets_the_response_to_its_request() {
+    let node = node("asker");
+    let mut spinner = Spinner::new(&node).expect("a spinner");
+    let answer = |_| Response { success: true, message: "done".into() };
+    spinner.add_service(Service::<Trigger>::new(&node, "asked", answer).expect("a service")).expect("added");
+    let (sender, answered) = sync_channel(16);
+    let forward = move |number, response: Response| sender.send((number, response.message)).expect("a receiver");
+    let client = Client::<Trigger>::new(&node, "asked", forward).expect("a client");
+    spinner.add_client(&client).expect("added");
+    turn_until(&mut spinner, "the service", || client.is_offered().expect("an answer"));
+    for _ in 0..3 {
+        let number = client.send(&Request {}).expect("sent");
+        let mut last = None;
+        turn_until(&mut spinner, "the response", || {
+            last = answered.try_recv().ok();
+            last.is_some()
+        });
+        assert_eq!(last, Some((number, "done".to_owned())));
+    }
+    drop(client);
+    spinner.turn(Duration::ZERO).expect("a turn");
+}
+
+#[test]
+fn a_service_that_nobody_offers_is_not_offered() {
+    let node = node("lonely_asker");
+    let client = Client::<Trigger>::new(&node, "nobody", |_, _| {}).expect("a client");
+    assert_eq!(client.is_offered(), Ok(false));
 }

@@ -1,0 +1,160 @@
+//! A typed service client, driven by the spinner.
+
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use r2r::{WrappedServiceTypeSupport, WrappedTypesupport};
+use r2r_rcl::*;
+
+use crate::announced::Announced;
+use crate::context::c_string;
+use crate::node::NodeHandle;
+use crate::{Error, GuardCondition, Node, error::check};
+
+type Handler<S> = Box<dyn FnMut(i64, <S as WrappedServiceTypeSupport>::Response) + Send>;
+
+/// Asks one service. Dropped, it ends with the spinner's turn.
+pub struct Client<S: WrappedServiceTypeSupport> {
+    shared: Arc<Shared<S>>,
+}
+
+struct Shared<S: WrappedServiceTypeSupport> {
+    endpoint: Endpoint,
+    handler: Mutex<Handler<S>>,
+}
+
+struct Endpoint {
+    rcl: Box<UnsafeCell<rcl_client_t>>,
+    node: Arc<NodeHandle>,
+    announced: Mutex<Option<Arc<Announced>>>,
+}
+
+// SAFETY: rcl binds a client to no thread.
+unsafe impl Send for Endpoint {}
+// SAFETY: rcl documents sending and taking as thread-safe; init and fini happen when no other reference exists.
+unsafe impl Sync for Endpoint {}
+
+impl<S: WrappedServiceTypeSupport> Client<S> {
+    /// A client of the service `name`. `handler` gets each response with the number of its request, on the spinner's thread.
+    ///
+    /// # Errors
+    /// When the name is not legal, or the middleware refuses.
+    pub fn new(node: &Node, name: &str, handler: impl FnMut(i64, S::Response) + Send + 'static) -> Result<Self, Error> {
+        let operation = "make a client";
+        let name = c_string(name, operation)?;
+        // SAFETY: the client is zero-initialised, the node initialised and kept alive by the endpoint, the type support
+        // static, the name outlives the call.
+        unsafe {
+            let endpoint = Endpoint {
+                rcl: Box::new(UnsafeCell::new(rcl_get_zero_initialized_client())),
+                node: Arc::clone(node.handle()),
+                announced: Mutex::new(None),
+            };
+            let options = rcl_client_get_default_options();
+            let guard = node.handle().changing();
+            let code =
+                rcl_client_init(endpoint.rcl.get(), node.handle().as_ptr(), S::get_ts(), name.as_ptr(), &options);
+            // Before a client that was refused is dropped, which takes the lock again.
+            drop(guard);
+            check(code, operation)?;
+            Ok(Self { shared: Arc::new(Shared { endpoint, handler: Mutex::new(Box::new(handler)) }) })
+        }
+    }
+
+    /// Whether somebody offers the service, as far as discovery knows.
+    pub fn is_offered(&self) -> Result<bool, Error> {
+        let endpoint = &self.shared.endpoint;
+        let mut is_offered = false;
+        let _guard = endpoint.node.changing();
+        // SAFETY: node and client are initialised.
+        let code =
+            unsafe { rcl_service_server_is_available(endpoint.node.as_ptr(), endpoint.rcl.get(), &mut is_offered) };
+        check(code, "look for a service").map(|()| is_offered)
+    }
+
+    /// Sends a request; returns its number.
+    pub fn send(&self, request: &S::Request) -> Result<i64, Error> {
+        let native = S::Request::create_msg();
+        let mut number = 0;
+        // SAFETY: `native` is an initialised message of the request's C type, filled, sent (rcl copies it) and destroyed.
+        let code = unsafe {
+            request.copy_to_native(&mut *native);
+            rcl_send_request(self.shared.endpoint.rcl.get(), native.cast(), &mut number)
+        };
+        S::Request::destroy_msg(native);
+        check(code, "send a request").map(|()| number)
+    }
+}
+
+impl<S: WrappedServiceTypeSupport + 'static> Client<S> {
+    /// What the spinner has to take from, for as long as it is there.
+    pub(crate) fn for_spinner(&self) -> Arc<dyn Asking> {
+        Arc::<Shared<S>>::clone(&self.shared)
+    }
+}
+
+/// What the spinner needs of a client, whatever its type.
+pub(crate) trait Asking: Send + Sync {
+    /// From now on `wake` is triggered when responses have come.
+    fn announce_to(&self, wake: GuardCondition) -> Result<(), Error>;
+    /// Takes the responses that have come.
+    fn take(&self) -> Result<(), Error>;
+}
+
+impl<S: WrappedServiceTypeSupport> Asking for Shared<S> {
+    fn announce_to(&self, wake: GuardCondition) -> Result<(), Error> {
+        // SAFETY: the client is initialised; what the callback gets is kept until `Endpoint::drop` has cleared it.
+        let announced = Announced::listen(wake, |callback, user_data| unsafe {
+            rcl_client_set_on_new_response_callback(self.endpoint.rcl.get(), callback, user_data)
+        })?;
+        *self.endpoint.announced.lock().unwrap_or_else(PoisonError::into_inner) = Some(announced);
+        Ok(())
+    }
+
+    fn take(&self) -> Result<(), Error> {
+        let announced = self.endpoint.announced.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !announced.is_some_and(|announced| announced.take()) {
+            return Ok(());
+        }
+        let mut handler = self.handler.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((number, response)) = take_response::<S>(&self.endpoint)? {
+            handler(number, response);
+        }
+        Ok(())
+    }
+}
+
+fn take_response<S: WrappedServiceTypeSupport>(endpoint: &Endpoint) -> Result<Option<(i64, S::Response)>, Error> {
+    let native = S::Response::create_msg();
+    let mut id = MaybeUninit::<rmw_request_id_t>::zeroed();
+    // SAFETY: the client is initialised; `native` is an initialised message of the response's C type.
+    let code = unsafe { rcl_take_response(endpoint.rcl.get(), id.as_mut_ptr(), native.cast()) };
+    let taken = if code == RCL_RET_CLIENT_TAKE_FAILED as rcl_ret_t {
+        Ok(None)
+    } else {
+        // SAFETY: the take succeeded where this is evaluated, so id and message are filled in; all-zero is a valid id.
+        check(code, "take a response")
+            .map(|()| Some(unsafe { (id.assume_init().sequence_number, S::Response::from_native(&*native)) }))
+    };
+    S::Response::destroy_msg(native);
+    taken
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        if let Some(announced) = self.announced.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            // SAFETY: the client is initialised, since a callback was set.
+            let code = unsafe { rcl_client_set_on_new_response_callback(self.rcl.get(), None, ptr::null()) };
+            if check(code, "clear the response callback").is_err() {
+                // It may still be called, so what it is called with has to stay.
+                std::mem::forget(announced);
+            }
+        }
+        let node = Arc::clone(&self.node);
+        let _guard = node.changing();
+        // SAFETY: the node is alive, nothing else refers to this client; a zero-initialised one is accepted.
+        let _ = check(unsafe { rcl_client_fini(self.rcl.get_mut(), node.as_ptr()) }, "end a client");
+    }
+}
