@@ -22,6 +22,7 @@ TYPE_NAMES = {
     ParameterType.PARAMETER_INTEGER: "integer",
     ParameterType.PARAMETER_DOUBLE: "double",
     ParameterType.PARAMETER_STRING: "string",
+    ParameterType.PARAMETER_INTEGER_ARRAY: "integer array",
     ParameterType.PARAMETER_STRING_ARRAY: "string array",
 }
 

@@ -27,7 +27,7 @@ LISTEN_FLAG = "--web.listen-address"
 # Not a measurement: it is a hundred times what ending takes.
 END_WITHIN_S = 1.0
 
-ParameterValue = bool | int | float | str | Sequence[str]
+ParameterValue = bool | int | float | str | Sequence[str] | Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def yaml_text(value: ParameterValue) -> str:
         return str(value).lower()
     if isinstance(value, str | int | float):
         return str(value)
-    return "[" + ", ".join(f"'{item}'" for item in value) + "]"
+    return "[" + ", ".join(f"'{item}'" if isinstance(item, str) else str(item) for item in value) + "]"
 
 
 def environment_of(domain_id: int) -> dict[str, str]:

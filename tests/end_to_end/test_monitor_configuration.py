@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import String
 
 from documented import assert_metrics_are_documented, assert_parameters_are_documented, code, table
@@ -34,7 +35,8 @@ def test_the_parameters_of_a_topic_are_those_of_the_node(monitor: Monitor, robot
 
 
 def test_the_metrics_are_those_of_a_scrape(start_monitor: StartMonitor, robot: Robot) -> None:
-    monitor = start_monitor(parameters={"max_topics": 1, "services": ["/nobody/asks"]})
+    parameters = {"max_topics": 1, "services": ["/nobody/asks"], "max_diagnostics": 1, "diagnostic_keys": ["number"]}
+    monitor = start_monitor(parameters=parameters)
     talker = robot.talker("/joint_states")
     monitor.wait_for_status("silent", "/joint_states")
     robot.spin_until(talker.is_matched, "the monitor's subscription")
@@ -44,6 +46,18 @@ def test_the_metrics_are_those_of_a_scrape(start_monitor: StartMonitor, robot: R
         )
     # A family without a sample is not there at all.
     robot.talker("/words", message_type=String)
+    diagnostics = robot.talker("/diagnostics", message_type=DiagnosticArray)
+    statuses = [DiagnosticStatus(name=name, values=[KeyValue(key="number", value="1")]) for name in "ab"]
+
+    def tell() -> None:
+        diagnostics.publisher.publish(DiagnosticArray(status=statuses))
+        diagnostics.publish_bytes(b"\0\1\0\0")
+
+    with repeatedly(tell, 0.05):
+        monitor.scrape_until(
+            lambda scrape: "ros_diagnostic_value{" in scrape.text and "ros_diagnostics_rejected_total{" in scrape.text,
+            "diagnostics",
+        )
     scrape = monitor.scrape_until(lambda scrape: "ros_topics_refused_total{" in scrape.text, "a topic refused")
     assert_metrics_are_documented(PAGE, scrape)
 

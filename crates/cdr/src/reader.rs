@@ -132,6 +132,15 @@ impl<'a> Reader<'a> {
         if count > most { Err(Fault::BadLength) } else { Ok(count) }
     }
 
+    /// Reads a `byte`.
+    ///
+    /// # Errors
+    /// [`Fault::Truncated`].
+    #[inline]
+    pub fn u8(&mut self) -> Result<u8, Fault> {
+        self.take(1)?.first().copied().ok_or(Fault::Truncated)
+    }
+
     /// Reads a `uint32`.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 //! `monitoring_node`: every topic and node of a ROS graph as Prometheus metrics and as diagnostics, with the reason when
 //! data is missing.
 
+mod diagnostic_array;
 mod diagnostics;
 mod expectation;
+mod foreign_diagnostics;
 mod intake;
 mod metrics;
 mod names;

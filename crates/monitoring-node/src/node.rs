@@ -1,24 +1,20 @@
 //! The wiring: parameters to what is watched, what is watched to metrics and diagnostics, metrics to the web.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use exposition::{Scrape, Table, encode_registry};
 use node_runtime::{Check, Failure, Heartbeat, MonotonicClock, Page, RosThread, Startup, serve};
 use prometheus::Registry;
-use ros_observer::{Spinner, TakeIn};
+use ros_observer::{Context, Node, Spinner, TakeIn};
 
-use crate::diagnostics::Diagnostics;
-use crate::intake::DomainClocks;
-use crate::metrics::{Families, Together, lock};
-use crate::nodes::{NodeFamilies, NodeReport, Nodes};
+use crate::metrics::{Together, lock};
+use crate::nodes::NodeReport;
 use crate::parameters::Settings;
-use crate::services::{ServiceFamilies, Services};
-use crate::topic::{Report, Watch};
-use crate::watch::{Changed, Domain, Reports};
+use crate::topic::Report;
+use crate::watch::{AllFamilies, Domain, Reports};
 
-/// The ROS thread has not turned, or messages of a topic were not taken, for this long: not ready.
+/// A ROS thread has not turned, or messages of a topic were not taken, for this long: not ready.
 const NOT_READY_AFTER: Duration = Duration::from_secs(5);
 
 /// And for this long: only a restart will help.
@@ -28,59 +24,63 @@ const DEAD_AFTER: Duration = Duration::from_secs(60);
 pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let clock = MonotonicClock::new();
     let registry = Registry::new();
+    let families = AllFamilies::register(&registry)?;
     let mut spinner = Spinner::new(&startup.node)?;
-    let (changed, reports) = (Changed::default(), Reports::default());
-    let together = Together::default();
-    let families = Arc::new(Families::register(&registry, &together)?);
-    let nodes = Arc::new(NodeFamilies::register(&registry, &together)?);
-    let services = Arc::new(ServiceFamilies::register(&registry)?);
-    let mut domain = domain(&startup, clock, families, &changed, &reports, nodes, services)?;
-
+    let mut domains = domains(&startup, &families, clock)?;
+    let reports: Vec<_> = domains.iter().map(Domain::reports).collect();
+    let changed: Vec<_> = domains.iter().map(Domain::changed).collect();
     let parameters = startup.parameters.clone();
     startup.parameters.offer(&startup.node, &mut spinner, move |_, _| {
-        *changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Settings::read(&parameters));
+        for changed in &changed {
+            *changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Settings::read(&parameters));
+        }
     })?;
-    let mut thread = RosThread::spawn(spinner, clock, move |spinner, changed, now| domain.look(spinner, changed, now))?;
+
+    let own = domains.iter().position(|domain| domain.is_of(&startup.node)).map(|own| domains.swap_remove(own));
+    let mut threads = vec![turn(spinner, clock, own)?];
+    for domain in domains {
+        threads.push(turn(Spinner::new(domain.node())?, clock, Some(domain))?);
+    }
+    let heartbeats: Vec<_> = threads.iter().map(RosThread::heartbeat).collect();
     let page = Page {
-        scrape: Arc::new(RegistryScrape { registry: registry.clone(), together }),
-        readiness: works(&reports, thread.heartbeat(), NOT_READY_AFTER),
-        liveness: works(&reports, thread.heartbeat(), DEAD_AFTER),
+        scrape: Arc::new(RegistryScrape { registry: registry.clone(), together: families.together }),
+        readiness: works(&reports, &heartbeats, NOT_READY_AFTER),
+        liveness: works(&reports, &heartbeats, DEAD_AFTER),
         tables: tables(reports),
     };
-    serve(startup, &registry, TakeIn::auto(), page, &mut thread)
+    serve(startup, &registry, TakeIn::auto(), page, &mut threads)
 }
 
-fn domain(
-    startup: &Startup,
-    clock: MonotonicClock,
-    families: Arc<Families>,
-    changed: &Changed,
-    reports: &Reports,
-    nodes: Arc<NodeFamilies>,
-    services: Arc<ServiceFamilies>,
-) -> Result<Domain, Failure> {
-    let own_name = startup.node.fully_qualified_name();
-    Ok(Domain {
-        watch: Watch {
-            node: startup.node.clone(),
-            clock,
-            clocks: Arc::new(DomainClocks::new()),
-            take_in: TakeIn::auto(),
-        },
-        name: startup.node.context().domain_id().to_string(),
-        own_name: own_name.clone(),
-        settings: Settings::read(&startup.parameters),
-        changed: Arc::clone(changed),
-        families,
-        diagnostics: Diagnostics::new(&startup.node)?,
-        reports: reports.clone(),
-        topics: BTreeMap::new(),
-        nodes: Nodes::new(nodes, &own_name),
-        services: Services::new(services),
-        refused: BTreeSet::new(),
-        read_at: None,
-        is_changed: true,
-    })
+/// Starts the thread of a domain; one that is not watched has the parameter services alone.
+fn turn(spinner: Spinner, clock: MonotonicClock, domain: Option<Domain>) -> Result<RosThread, Failure> {
+    let mut domain = domain;
+    Ok(RosThread::spawn(spinner, clock, move |spinner, graph_changed, now| {
+        if let Some(domain) = &mut domain {
+            domain.look(spinner, graph_changed, now);
+        }
+    })?)
+}
+
+/// The domains that are watched: those of the parameter, else this node's own.
+fn domains(startup: &Startup, families: &AllFamilies, clock: MonotonicClock) -> Result<Vec<Domain>, Failure> {
+    let own_id = startup.node.context().domain_id();
+    let mut ids: Vec<_> = startup.parameters.get::<Vec<i64>>("domains").into_iter().map(|id| id as usize).collect();
+    if ids.is_empty() {
+        ids.push(own_id);
+    }
+    let full_name = startup.node.fully_qualified_name();
+    let (namespace, name) = full_name.rsplit_once('/').unwrap_or_default();
+    let namespace = if namespace.is_empty() { "/" } else { namespace };
+    let mut domains = Vec::new();
+    for id in ids {
+        let node = if id == own_id {
+            startup.node.clone()
+        } else {
+            Node::new(&Context::new(&[], Some(id))?, name, namespace)?
+        };
+        domains.push(Domain::new(node, families, Settings::read(&startup.parameters), clock)?);
+    }
+    Ok(domains)
 }
 
 /// All that a scrape shows is in the registry.
@@ -96,35 +96,39 @@ impl Scrape for RegistryScrape {
     }
 }
 
-/// Tells whether the ROS thread has stood still, or a topic's handler has hung, for this long.
-fn works(reports: &Reports, heartbeat: Heartbeat, patience: Duration) -> Check {
-    let reports = reports.clone();
+/// Tells whether a ROS thread has stood still, or a topic's handler has hung, for this long.
+fn works(reports: &[Reports], heartbeats: &[Heartbeat], patience: Duration) -> Check {
+    let (reports, heartbeats) = (reports.to_vec(), heartbeats.to_vec());
     Box::new(move || {
-        if heartbeat.silent_for() > patience {
-            return Err("the ROS thread has stopped turning".to_owned());
+        if heartbeats.iter().any(|heartbeat| heartbeat.silent_for() > patience) {
+            return Err("a ROS thread has stopped turning".to_owned());
         }
-        match reports.read().topics.iter().find(|report| report.stuck_for > patience) {
-            Some(report) => Err(format!("messages of {} are announced and not taken", report.name)),
-            None => Ok(()),
+        for reports in &reports {
+            if let Some(report) = reports.read().topics.iter().find(|report| report.stuck_for > patience) {
+                return Err(format!("messages of {} are announced and not taken", report.name));
+            }
         }
+        Ok(())
     })
 }
 
-fn tables(reports: Reports) -> Arc<dyn Fn() -> Vec<Table> + Send + Sync> {
-    Arc::new(move || {
-        let known = reports.read();
-        let topics = Table {
-            heading: "Topics".to_owned(),
-            columns: ["Topic", "Type", "Status", "Reason", "Publishers", "Rate (Hz)"].map(str::to_owned).to_vec(),
-            rows: known.topics.iter().map(row).collect(),
-        };
-        let nodes = Table {
-            heading: "Nodes".to_owned(),
-            columns: ["Node", "Status", "Restarts"].map(str::to_owned).to_vec(),
-            rows: known.nodes.iter().map(node_row).collect(),
-        };
-        vec![topics, nodes]
-    })
+fn tables(reports: Vec<Reports>) -> Arc<dyn Fn() -> Vec<Table> + Send + Sync> {
+    Arc::new(move || reports.iter().flat_map(tables_of).collect())
+}
+
+fn tables_of(reports: &Reports) -> [Table; 2] {
+    let known = reports.read();
+    let topics = Table {
+        heading: format!("Topics of domain {}", known.domain),
+        columns: ["Topic", "Type", "Status", "Reason", "Publishers", "Rate (Hz)"].map(str::to_owned).to_vec(),
+        rows: known.topics.iter().map(row).collect(),
+    };
+    let nodes = Table {
+        heading: format!("Nodes of domain {}", known.domain),
+        columns: ["Node", "Status", "Restarts"].map(str::to_owned).to_vec(),
+        rows: known.nodes.iter().map(node_row).collect(),
+    };
+    [topics, nodes]
 }
 
 fn node_row(report: &NodeReport) -> Vec<String> {

@@ -18,16 +18,27 @@ pub(crate) const NODE: NodeInfo = NodeInfo {
 /// The longest time that can be asked for: a year.
 const SECONDS_MAX: f64 = 31_536_000.0;
 
+/// The domains for which DDS has ports (DDSI-RTPS 2.5 §9.6.2.3).
+const DOMAIN_IDS: std::ops::RangeInclusive<i64> = 0..=232;
+
 const SECONDS: Constraint = Constraint::Double { min: 0.001, max: SECONDS_MAX };
 
 /// What this node and the tools of ROS bring into a graph, which is nobody's data.
-const DENIED: [&str; 4] = ["/rosout", "/parameter_events", "/diagnostics", "/diagnostics_agg"];
+const DENIED: [&str; 4] = ["/rosout", "/parameter_events", "/**/diagnostics", "/**/diagnostics_agg"];
+const DIAGNOSTICS: [&str; 2] = ["/**/diagnostics", "/**/diagnostics_agg"];
 const IGNORED_NODES: [&str; 6] =
     ["/**/_ros2cli_*", "/**/rviz*", "/**/rosbag2_*", "/**/*_bridge*", "/**/foxglove*", "/**/launch_ros_*"];
 
 pub(crate) fn declarations() -> Vec<Declaration> {
     let texts = |texts: &[&str]| ParameterValue::StringArray(texts.iter().map(|text| (*text).to_owned()).collect());
     let mut all = vec![
+        Declaration {
+            name: "domains",
+            default: ParameterValue::IntegerArray(Vec::new()),
+            description: "ROS domains that are watched; empty: the one of ROS_DOMAIN_ID.",
+            settable: false,
+            constraint: Constraint::Checked("different numbers from 0 to 232", check_domains),
+        },
         Declaration {
             name: "allow",
             default: texts(&["/**"]),
@@ -77,6 +88,27 @@ pub(crate) fn declarations() -> Vec<Declaration> {
             description: "Seconds within which a service has to answer.",
             settable: true,
             constraint: SECONDS,
+        },
+        Declaration {
+            name: "diagnostics",
+            default: texts(&DIAGNOSTICS),
+            description: "Topics of type diagnostic_msgs/msg/DiagnosticArray whose statuses become metrics.",
+            settable: true,
+            constraint: Constraint::Checked("patterns of full names", check_patterns),
+        },
+        Declaration {
+            name: "diagnostic_keys",
+            default: texts(&[]),
+            description: "Keys of diagnostic statuses whose values become metrics where they are numbers.",
+            settable: true,
+            constraint: Constraint::Any,
+        },
+        Declaration {
+            name: "max_diagnostics",
+            default: ParameterValue::Integer(1024),
+            description: "Diagnostic statuses shown; more are refused and counted.",
+            settable: true,
+            constraint: Constraint::Integer { min: 0, max: 100_000 },
         },
         Declaration {
             name: "max_topics",
@@ -178,6 +210,9 @@ pub(crate) struct Settings {
     pub(crate) services: Vec<String>,
     pub(crate) service_period: Duration,
     pub(crate) service_timeout: Duration,
+    pub(crate) diagnostics: Patterns,
+    pub(crate) diagnostic_keys: Vec<String>,
+    pub(crate) max_diagnostics: usize,
     pub(crate) max_topics: usize,
     pub(crate) forget_after: Duration,
     pub(crate) robot: Option<RobotPattern>,
@@ -201,6 +236,9 @@ impl Settings {
             services: parameters.get("services"),
             service_period: seconds("service_period"),
             service_timeout: seconds("service_timeout"),
+            diagnostics: patterns("diagnostics"),
+            diagnostic_keys: parameters.get("diagnostic_keys"),
+            max_diagnostics: parameters.get::<i64>("max_diagnostics") as usize,
             max_topics: parameters.get::<i64>("max_topics") as usize,
             forget_after: seconds("forget_after"),
             robot: RobotPattern::parse(&parameters.get::<String>("robot")).expect("the pattern was checked"),
@@ -273,6 +311,15 @@ impl Settings {
 fn check_patterns(value: &ParameterValue) -> Result<(), String> {
     let ParameterValue::StringArray(patterns) = value else { return Ok(()) };
     Patterns::parse(patterns).map(drop)
+}
+
+fn check_domains(value: &ParameterValue) -> Result<(), String> {
+    let ParameterValue::IntegerArray(domains) = value else { return Ok(()) };
+    let is_good = |index: usize, id: &i64| DOMAIN_IDS.contains(id) && !domains[..index].contains(id);
+    match domains.iter().enumerate().find(|(index, id)| !is_good(*index, id)) {
+        None => Ok(()),
+        Some((_, id)) => Err(format!("{id} stands there twice, or is not from 0 to 232")),
+    }
 }
 
 fn check_full_names(value: &ParameterValue) -> Result<(), String> {

@@ -4,14 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ros_observer::{Error, Spinner};
+use node_runtime::MonotonicClock;
+use prometheus::Registry;
+use ros_observer::{Error, Node, Spinner, TakeIn};
 use topic_watch::TopicStatus;
 
 use crate::diagnostics::Diagnostics;
-use crate::metrics::{Families, Scope};
-use crate::nodes::{NodeReport, Nodes};
+use crate::foreign_diagnostics::{DiagnosticFamilies, ForeignDiagnostics};
+use crate::intake::DomainClocks;
+use crate::metrics::{Families, Scope, Together};
+use crate::nodes::{NodeFamilies, NodeReport, Nodes};
 use crate::parameters::Settings;
-use crate::services::Services;
+use crate::services::{ServiceFamilies, Services};
 use crate::topic::{Endpoints, Report, Topic, Watch};
 
 /// The graph is read at most this often, however much it changes: reading it costs something for every topic.
@@ -23,6 +27,7 @@ const READ_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// What is known of a domain.
 #[derive(Default)]
 pub(crate) struct Known {
+    pub(crate) domain: String,
     pub(crate) topics: Vec<Report>,
     pub(crate) nodes: Vec<NodeReport>,
 }
@@ -40,26 +45,95 @@ impl Reports {
 /// Settings that were changed while the node runs, for the thread that uses them.
 pub(crate) type Changed = Arc<Mutex<Option<Settings>>>;
 
+/// Every family of metrics, for all domains.
+pub(crate) struct AllFamilies {
+    pub(crate) together: Together,
+    topics: Arc<Families>,
+    nodes: Arc<NodeFamilies>,
+    services: Arc<ServiceFamilies>,
+    diagnostics: Arc<DiagnosticFamilies>,
+}
+
+impl AllFamilies {
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let together = Together::default();
+        Ok(Self {
+            topics: Arc::new(Families::register(registry, &together)?),
+            nodes: Arc::new(NodeFamilies::register(registry, &together)?),
+            services: Arc::new(ServiceFamilies::register(registry)?),
+            diagnostics: Arc::new(DiagnosticFamilies::register(registry, &together)?),
+            together,
+        })
+    }
+}
+
 /// A domain as its ROS thread sees it.
 pub(crate) struct Domain {
-    pub(crate) watch: Watch,
-    pub(crate) name: String,
-    pub(crate) own_name: String,
-    pub(crate) settings: Settings,
-    pub(crate) changed: Changed,
-    pub(crate) families: Arc<Families>,
-    pub(crate) diagnostics: Diagnostics,
-    pub(crate) reports: Reports,
-    pub(crate) topics: BTreeMap<String, Topic>,
-    pub(crate) nodes: Nodes,
-    pub(crate) services: Services,
+    watch: Watch,
+    name: String,
+    own_name: String,
+    settings: Settings,
+    changed: Changed,
+    families: Arc<Families>,
+    diagnostics: Diagnostics,
+    reports: Reports,
+    topics: BTreeMap<String, Topic>,
+    nodes: Nodes,
+    services: Services,
+    foreign_diagnostics: ForeignDiagnostics,
     /// Topics beyond the limit, so that each is counted once.
-    pub(crate) refused: BTreeSet<String>,
-    pub(crate) read_at: Option<Instant>,
-    pub(crate) is_changed: bool,
+    refused: BTreeSet<String>,
+    read_at: Option<Instant>,
+    is_changed: bool,
 }
 
 impl Domain {
+    /// The domain of this node.
+    pub(crate) fn new(
+        node: Node,
+        families: &AllFamilies,
+        settings: Settings,
+        clock: MonotonicClock,
+    ) -> Result<Self, Error> {
+        let own_name = node.fully_qualified_name();
+        Ok(Self {
+            name: node.context().domain_id().to_string(),
+            settings,
+            changed: Changed::default(),
+            families: Arc::clone(&families.topics),
+            diagnostics: Diagnostics::new(&node)?,
+            reports: Reports::default(),
+            topics: BTreeMap::new(),
+            nodes: Nodes::new(Arc::clone(&families.nodes), &own_name),
+            services: Services::new(Arc::clone(&families.services)),
+            foreign_diagnostics: ForeignDiagnostics::new(Arc::clone(&families.diagnostics), &own_name),
+            refused: BTreeSet::new(),
+            read_at: None,
+            is_changed: true,
+            watch: Watch { node, clock, clocks: Arc::new(DomainClocks::new()), take_in: TakeIn::auto() },
+            own_name,
+        })
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.watch.node
+    }
+
+    /// Whether it is the domain of this node.
+    pub(crate) fn is_of(&self, node: &Node) -> bool {
+        self.watch.node.context().domain_id() == node.context().domain_id()
+    }
+
+    /// What is known of it, for other threads.
+    pub(crate) fn reports(&self) -> Reports {
+        self.reports.clone()
+    }
+
+    /// Where other threads put settings.
+    pub(crate) fn changed(&self) -> Changed {
+        Arc::clone(&self.changed)
+    }
+
     /// Looks at everything. Runs on the ROS thread, several times a second.
     pub(crate) fn look(&mut self, spinner: &mut Spinner, graph_changed: bool, now: Instant) {
         self.take_settings();
@@ -71,6 +145,8 @@ impl Domain {
             (self.read_at, self.is_changed) = (Some(now), false);
         }
         self.services.look(self.settings.service_period, self.settings.service_timeout, now);
+        let scope_of = |name: &str| scope(&self.settings, &self.name, name);
+        self.foreign_diagnostics.look(self.settings.forget_after, scope_of, now);
         let now_ns = self.watch.clock.nanoseconds(now);
         let mut has_changed = false;
         for topic in self.topics.values_mut() {
@@ -83,7 +159,7 @@ impl Domain {
             }
         }
         let topics: Vec<_> = self.topics.values().map(|topic| topic.report.clone()).collect();
-        let known = Known { topics, nodes: self.nodes.reports() };
+        let known = Known { domain: self.name.clone(), topics, nodes: self.nodes.reports() };
         self.diagnostics.tell(&known, has_changed, now);
         *self.reports.read() = known;
     }
@@ -118,6 +194,7 @@ impl Domain {
         self.nodes.read(&self.watch.node, &self.settings, scope_of, now)?;
         self.nodes.look_at_processes(scope_of);
         self.services.read(&self.watch.node, spinner, &self.settings, scope_of)?;
+        self.foreign_diagnostics.read(&self.watch.node, spinner, &self.settings, &graph, scope_of)?;
         Ok(())
     }
 

@@ -1,8 +1,10 @@
 //! The web side of a node: binds, serves until it is asked to stop, drains.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use exposition::{
     Exporter, Health, Landing, Limits, ListenAddress, Options, Scrape, Server, Table, WebConfigFile, bind,
@@ -33,17 +35,17 @@ pub struct Page {
     pub tables: Arc<dyn Fn() -> Vec<Table> + Send + Sync>,
 }
 
-/// Serves `page` on the calling thread until SIGTERM, SIGINT or the end of the ROS thread, then lets running requests
+/// Serves `page` on the calling thread until SIGTERM, SIGINT or the end of a ROS thread, then lets running requests
 /// end.
 ///
 /// # Errors
-/// When an address cannot be listened on, or the ROS thread has ended unasked.
+/// When an address cannot be listened on, or a ROS thread has ended unasked.
 pub fn serve(
     startup: Startup,
     registry: &Registry,
     take_in: TakeIn,
     page: Page,
-    ros_thread: &mut RosThread,
+    ros_threads: &mut [RosThread],
 ) -> Result<(), Failure> {
     let info = startup.info;
     register_process(registry, take_in)?;
@@ -61,7 +63,7 @@ pub fn serve(
         let stop = async {
             tokio::select! {
                 () = asked => {}
-                error = ros_thread.failure() => failure = Some(error),
+                error = first_failure(ros_threads) => failure = Some(error),
             }
             stopping.store(true, Ordering::Relaxed);
         };
@@ -75,6 +77,16 @@ pub fn serve(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Waits until one of the threads ends unasked, and says why.
+async fn first_failure(ros_threads: &mut [RosThread]) -> anyhow::Error {
+    let mut failures: Vec<_> = ros_threads.iter_mut().map(|thread| Box::pin(thread.failure())).collect();
+    poll_fn(|context| {
+        let mut polled = failures.iter_mut().map(|failure| failure.as_mut().poll(context));
+        polled.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 struct NodeHealth {

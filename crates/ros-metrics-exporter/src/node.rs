@@ -48,7 +48,7 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     startup.parameters.offer(&startup.node, &mut spinner, move |name, value| settings.set(name, value))?;
 
     let mut silence = ClockSilence { ros_clock, since: Instant::now(), told: false };
-    let mut thread = RosThread::spawn(spinner, clock, move |_, graph_changed, now| {
+    let thread = RosThread::spawn(spinner, clock, move |_, graph_changed, now| {
         silence.look(now);
         for topic in &mut topics {
             if let Err(error) = topic.look(graph_changed, now) {
@@ -63,7 +63,7 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
         liveness: works(&exporter, thread.heartbeat(), DEAD_AFTER),
         tables: tables(&exporter),
     };
-    serve(startup, &registry, take_in, page, &mut thread)
+    serve(startup, &registry, take_in, page, &mut [thread])
 }
 
 /// What can be checked of the parameters only with a node: the full names of the topics, and where messages are taken.

@@ -1,0 +1,280 @@
+//! What others tell on their `/diagnostics` and `/diagnostics_agg`, as metrics.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use prometheus::{GaugeVec, IntCounterVec, Opts, Registry, Result};
+use r2r::diagnostic_msgs::msg::DiagnosticArray;
+use ros_observer::{Error, NamesAndTypes, Node, Qos, Spinner, Subscription, TakeIn};
+
+use crate::diagnostic_array::{Status, statuses};
+use crate::metrics::{SCOPE, Scope, Together, lock, registered};
+use crate::parameters::Settings;
+
+/// The one type of such topics.
+const TYPE: &str = "diagnostic_msgs/msg/DiagnosticArray";
+
+const DEPTH: usize = 100;
+
+/// A status that was not told again for so long is not shown any more; REP 107 asks for one each second.
+const STALE_AFTER: Duration = Duration::from_secs(10);
+
+/// Every family of metrics of diagnostics.
+pub(crate) struct DiagnosticFamilies {
+    together: Together,
+    level: GaugeVec,
+    value: GaugeVec,
+    age: GaugeVec,
+    refused: IntCounterVec,
+    rejected: IntCounterVec,
+}
+
+impl DiagnosticFamilies {
+    pub(crate) fn register(registry: &Registry, together: &Together) -> Result<Self> {
+        let labels = |more: &[&'static str]| [&SCOPE[..], &["topic_name"], more].concat();
+        let gauge = |name: &str, help: &str, more: &[&'static str]| {
+            registered(registry, GaugeVec::new(Opts::new(name, help), &labels(more))?)
+        };
+        let counter = |name: &str, help: &str, more: &[&'static str]| {
+            registered(registry, IntCounterVec::new(Opts::new(name, help), &labels(more))?)
+        };
+        Ok(Self {
+            together: Arc::clone(together),
+            level: gauge(
+                "ros_diagnostic_level",
+                "Level of a diagnostic status: 0 OK, 1 WARN, 2 ERROR, 3 STALE.",
+                &["name", "hardware_id"],
+            )?,
+            value: gauge(
+                "ros_diagnostic_value",
+                "A numeric value of a diagnostic status, of the keys that diagnostic_keys allows.",
+                &["name", "hardware_id", "key"],
+            )?,
+            age: gauge(
+                "ros_diagnostic_age_seconds",
+                "Time since the diagnostic status was last told.",
+                &["name", "hardware_id"],
+            )?,
+            refused: counter(
+                "ros_diagnostics_refused_total",
+                "Diagnostic statuses that are not shown, since there are too many.",
+                &[],
+            )?,
+            rejected: counter(
+                "ros_diagnostics_rejected_total",
+                "Messages that are no DiagnosticArray, by what is wrong with them.",
+                &["reason"],
+            )?,
+        })
+    }
+}
+
+/// What a status is known by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    topic: String,
+    name: String,
+    hardware_id: String,
+}
+
+#[derive(Debug)]
+struct Told {
+    level: u8,
+    values: BTreeMap<String, f64>,
+    at: Instant,
+    /// Keys of the values that have a series.
+    shown: BTreeSet<String>,
+}
+
+/// What has been told in a domain.
+#[derive(Default)]
+struct Board {
+    told: BTreeMap<Key, Told>,
+    keys: BTreeSet<String>,
+    statuses_max: usize,
+    /// Statuses whose hardware is this node are its own.
+    own_name: String,
+}
+
+/// The diagnostics of one domain.
+pub(crate) struct ForeignDiagnostics {
+    families: Arc<DiagnosticFamilies>,
+    board: Arc<Mutex<Board>>,
+    subscriptions: BTreeMap<String, Subscription>,
+}
+
+impl ForeignDiagnostics {
+    pub(crate) fn new(families: Arc<DiagnosticFamilies>, own_name: &str) -> Self {
+        let board = Board { own_name: own_name.to_owned(), ..Board::default() };
+        Self { families, board: Arc::new(Mutex::new(board)), subscriptions: BTreeMap::new() }
+    }
+
+    /// Takes the topics that there are now.
+    pub(crate) fn read(
+        &mut self,
+        node: &Node,
+        spinner: &mut Spinner,
+        settings: &Settings,
+        graph: &NamesAndTypes,
+        scope_of: impl Fn(&str) -> Scope,
+    ) -> std::result::Result<(), Error> {
+        self.board().take_settings(settings);
+        let is_wanted = |topic: &str| {
+            let is_of_type = graph.get(topic).is_some_and(|types| types.iter().any(|known| known == TYPE));
+            settings.diagnostics.matches(topic) && is_of_type
+        };
+        self.subscriptions.retain(|topic, _| is_wanted(topic));
+        for topic in graph.keys().filter(|topic| is_wanted(topic)) {
+            if !self.subscriptions.contains_key(topic) {
+                let subscription = self.subscribe(node, topic, &scope_of(topic))?;
+                spinner.add_subscription(&subscription);
+                self.subscriptions.insert(topic.clone(), subscription);
+            }
+        }
+        Ok(())
+    }
+
+    /// In the spinner's thread: what is told is read there, where nobody waits for it.
+    fn subscribe(&self, node: &Node, topic: &str, scope: &Scope) -> std::result::Result<Subscription, Error> {
+        let (families, board) = (Arc::clone(&self.families), Arc::clone(&self.board));
+        let (scope, name) = (scope.clone(), topic.to_owned());
+        Subscription::new::<DiagnosticArray>(
+            node,
+            topic,
+            Qos::best_effort(DEPTH),
+            TakeIn::WaitSet,
+            move |message, _| {
+                let scope = scope.labels();
+                let labels = [&scope[..], &[name.as_str()]].concat();
+                match statuses(message) {
+                    Ok(statuses) => {
+                        let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
+                        let refused = board.take(&name, statuses, Instant::now());
+                        families.refused.with_label_values(&labels).inc_by(refused);
+                    }
+                    Err(fault) => {
+                        families.rejected.with_label_values(&[&labels[..], &[reason(fault)]].concat()).inc();
+                    }
+                }
+            },
+        )
+    }
+
+    /// Shows what was told last, and forgets what is told no more.
+    pub(crate) fn look(&mut self, forget_after: Duration, scope_of: impl Fn(&str) -> Scope, now: Instant) {
+        let families = Arc::clone(&self.families);
+        let mut board = self.board();
+        let _together = lock(&families.together);
+        board.told.retain(|key, told| {
+            let scope = scope_of(&key.topic);
+            let age = now.saturating_duration_since(told.at);
+            told.show(&families, &key.labels(&scope), age, forget_after);
+            age < forget_after
+        });
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Board {
+    fn take_settings(&mut self, settings: &Settings) {
+        self.keys = settings.diagnostic_keys.iter().cloned().collect();
+        self.statuses_max = settings.max_diagnostics;
+    }
+
+    /// Takes the statuses of a message; returns how many were refused.
+    fn take(&mut self, topic: &str, statuses: Vec<Status<'_>>, now: Instant) -> u64 {
+        let mut refused = 0;
+        for status in statuses.into_iter().filter(|status| status.hardware_id != self.own_name) {
+            let (name, hardware_id) = (status.name.into_owned(), status.hardware_id.into_owned());
+            let key = Key { topic: topic.to_owned(), name, hardware_id };
+            if self.told.len() >= self.statuses_max && !self.told.contains_key(&key) {
+                refused += 1;
+                continue;
+            }
+            let numbers = status.values.into_iter().filter(|(key, _)| self.keys.contains(&**key));
+            let values =
+                numbers.filter_map(|(key, value)| Some((key.into_owned(), value.trim().parse().ok()?))).collect();
+            let told = self.told.entry(key).or_insert_with(|| Told::new(now));
+            (told.level, told.values, told.at) = (status.level, values, now);
+        }
+        refused
+    }
+}
+
+impl Key {
+    fn labels<'a>(&'a self, scope: &'a Scope) -> [&'a str; 5] {
+        let [domain, robot] = scope.labels();
+        [domain, robot, &self.topic, &self.name, &self.hardware_id]
+    }
+}
+
+impl Told {
+    fn new(now: Instant) -> Self {
+        Self { level: 0, values: BTreeMap::new(), at: now, shown: BTreeSet::new() }
+    }
+
+    /// Shows the status as it is at this age, or takes it away: its values first, then its age too.
+    fn show(&mut self, families: &DiagnosticFamilies, labels: &[&str], age: Duration, forget_after: Duration) {
+        let with = |key: &str| [labels, &[key]].concat().iter().map(|label| (*label).to_owned()).collect::<Vec<_>>();
+        let is_stale = age >= STALE_AFTER.min(forget_after);
+        let gone: Vec<_> =
+            self.shown.iter().filter(|key| is_stale || !self.values.contains_key(*key)).cloned().collect();
+        for key in gone {
+            let _ = families.value.remove_label_values(&with(&key));
+            self.shown.remove(&key);
+        }
+        if age < forget_after {
+            families.age.with_label_values(labels).set(age.as_secs_f64());
+        } else {
+            let _ = families.age.remove_label_values(labels);
+        }
+        if is_stale {
+            let _ = families.level.remove_label_values(labels);
+            return;
+        }
+        families.level.with_label_values(labels).set(f64::from(self.level));
+        for (key, value) in &self.values {
+            families.value.with_label_values(&with(key)).set(*value);
+            self.shown.insert(key.clone());
+        }
+    }
+}
+
+fn reason(fault: cdr::Fault) -> &'static str {
+    match fault {
+        cdr::Fault::WrongEncoding => "wrong_encoding",
+        cdr::Fault::Truncated => "truncated",
+        cdr::Fault::BadLength => "bad_length",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(name: &'static str, level: u8, value: &'static str) -> Status<'static> {
+        let values = vec![("temperature".into(), value.into()), ("other".into(), "1".into())];
+        Status { level, name: name.into(), hardware_id: "arm".into(), values }
+    }
+
+    #[test]
+    fn statuses_are_taken_up_to_a_limit_with_the_numbers_that_are_allowed() {
+        let mut board = Board { statuses_max: 2, keys: ["temperature".to_owned()].into(), ..Board::default() };
+        let now = Instant::now();
+        assert_eq!(board.take("/diagnostics", vec![status("a", 0, "71.5"), status("b", 2, "warm")], now), 0);
+        assert_eq!(board.take("/diagnostics", vec![status("c", 0, "1"), status("a", 1, " -2e3 ")], now), 1);
+        let told: Vec<_> = board.told.iter().map(|(key, told)| (&*key.name, told.level, told.values.clone())).collect();
+        assert_eq!(told, [("a", 1, [("temperature".to_owned(), -2000.0)].into()), ("b", 2, BTreeMap::new())]);
+    }
+
+    #[test]
+    fn what_this_node_tells_itself_is_left_out() {
+        let mut board = Board { statuses_max: 2, own_name: "arm".into(), ..Board::default() };
+        assert_eq!(board.take("/diagnostics", vec![status("a", 0, "1")], Instant::now()), 0);
+        assert!(board.told.is_empty());
+    }
+}
