@@ -1,6 +1,6 @@
 """The monitoring node under test, as a process with a web address, and what it tells on /diagnostics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -72,6 +72,15 @@ class Diagnostics:
             return last if last and value_of(last, "status") == status else None
 
         return self._robot.spin_until(told, f"{status} of {name} on /diagnostics", timeout_s=timeout_s)
+
+    def wait_until_told(self, name: str, key: str, condition: Callable[[str], bool]) -> None:
+        """Waits until the diagnostics of this name have such a value."""
+
+        def is_told() -> bool:
+            value = value_of(self._last[name], key) if name in self._last else None
+            return value is not None and condition(value)
+
+        self._robot.spin_until(is_told, f"{key} of {name} on /diagnostics")
 
     def wait_for_level(self, name: str, level: bytes) -> DiagnosticStatus:
         """The diagnostics of this name, once they have this level."""

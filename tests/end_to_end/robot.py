@@ -79,9 +79,16 @@ class Robot:
         self.node: Node = Node(name, context=self._context, enable_rosout=False, start_parameter_services=False)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
+        self._others: list[Node] = []
 
     def talker(self, topic: str, profile: QoSProfile = RELIABLE, message_type: Any = JointState) -> Talker:
         return Talker(topic, self.node.create_publisher(message_type, topic, profile))
+
+    def another_node(self, name: str) -> Node:
+        """One more node of this participant."""
+        node = Node(name, context=self._context, enable_rosout=False, start_parameter_services=False)
+        self._others.append(node)
+        return node
 
     def silence(self, talker: Talker) -> None:
         """Takes the publisher out of the graph."""
@@ -108,7 +115,8 @@ class Robot:
         if not self._context.ok():
             return
         self._executor.shutdown()
-        self.node.destroy_node()
+        for node in (self.node, *self._others):
+            node.destroy_node()
         self._context.shutdown()
 
 

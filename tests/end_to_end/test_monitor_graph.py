@@ -8,12 +8,13 @@ import psutil
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
+from std_srvs.srv import Trigger
 
-from monitor import NODE_NAME, Monitor, StartMonitor
+from monitor import NODE_NAME, Diagnostics, Monitor, StartMonitor
 from parameters import Parameters
 from robot import Robot, Talker, repeatedly
 from scrape import Scrape
-from waiting import wait_until
+from waiting import TIMEOUT_S, wait_until
 
 BEST_EFFORT = QoSProfile(depth=1000, reliability=ReliabilityPolicy.BEST_EFFORT)
 
@@ -171,31 +172,57 @@ def test_what_is_lost_while_the_reader_stands_still_is_counted_exactly(
     wait_until(is_all, f"{published} messages received or lost", details=lambda: monitor.scrape().asked_lines())
 
 
-CHURN_TOPICS = 1000
-CHURN_BATCH = 25
+def test_statistics_begin_anew_when_asked(start_monitor: StartMonitor, robot: Robot) -> None:
+    monitor = start_monitor()
+    diagnostics = Diagnostics(robot)
+    talker = word_talker(robot, "/words")
+    monitor.wait_for_status("silent", "/words")
+    robot.spin_until(talker.is_matched, "the monitor's subscription")
+    monitor.process.send_signal(signal.SIGSTOP)
+    for _ in range(5000):
+        talker.publisher.publish(String(data="x" * 1000))
+    monitor.process.send_signal(signal.SIGCONT)
+
+    def has_lost(scrape: Scrape) -> bool:
+        talker.publisher.publish(String())
+        return scrape.lost("/words") > 0
+
+    lost = monitor.scrape_until(has_lost, "a loss").lost("/words")
+    diagnostics.wait_until_told("/words", "total_dropped_frames", lambda told: int(told) > 0)
+    client = robot.node.create_client(Trigger, f"/{NODE_NAME}/reset_statistics")
+    assert client.wait_for_service(TIMEOUT_S)
+    assert robot.result_of(client.call_async(Trigger.Request())).success
+    diagnostics.wait_until_told("/words", "total_dropped_frames", lambda told: int(told) == 0)
+    assert monitor.scrape().lost("/words") >= lost
 
 
-def test_a_thousand_topics_leave_nothing_behind(
+CHURN_NODES = 1000
+CHURN_BATCH = 50
+
+
+def test_a_thousand_nodes_with_topics_leave_nothing_behind(
     start_monitor: StartMonitor, start_robot: Callable[[], Robot], domain_id: int
 ) -> None:
-    """Nodes with publishers on topics of their own, one batch after the other."""
+    """Each with a publisher on a topic of its own, one batch after the other."""
     monitor = start_monitor(parameters={"forget_after": 0.001})
     process = psutil.Process(monitor.process.pid)
 
     def one_batch(number: int) -> None:
         robot = start_robot()
-        topics = {f"/churn{number}/words{index}" for index in range(CHURN_BATCH)}
-        for topic in topics:
-            word_talker(robot, topic)
-        wait_for_topics(monitor, domain_id, topics)
+        names = [f"churn{number}_{index}" for index in range(CHURN_BATCH)]
+        for name in names:
+            robot.another_node(name).create_publisher(String, f"/{name}/words", BEST_EFFORT)
+        wait_for_topics(monitor, domain_id, {f"/{name}/words" for name in names})
+        monitor.scrape_until(lambda scrape: all(f'node_name="/{name}"' in scrape.text for name in names), "all nodes")
         robot.close()
         wait_for_topics(monitor, domain_id, set())
+        monitor.scrape_until(lambda scrape: "churn" not in scrape.text, "no node left")
 
     def use() -> tuple[int, int, int, int]:
         series = len(monitor.scrape().text.splitlines())
         return series, process.num_threads(), process.num_fds(), process.memory_info().rss
 
-    batches = CHURN_TOPICS // CHURN_BATCH
+    batches = CHURN_NODES // CHURN_BATCH
     warm_up = batches // 4
     for number in range(warm_up):
         one_batch(number)

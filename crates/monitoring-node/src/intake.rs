@@ -3,7 +3,7 @@
 //! Invariant: no lock, no channel, no logging, no allocation.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
 use cdr::Reader;
@@ -61,6 +61,8 @@ pub(crate) struct Latest {
     stamp_clock: AtomicU64,
     skew_ns: AtomicI64,
     jitter_seconds: AtomicU64,
+    /// Whether the jitter is to begin anew.
+    pub(crate) is_reset: AtomicBool,
     /// Beyond this age a message is late.
     pub(crate) age_max_ns: AtomicI64,
 }
@@ -77,6 +79,7 @@ impl Latest {
             stamp_clock: AtomicU64::new(NO_CLOCK),
             skew_ns: AtomicI64::new(UNKNOWN),
             jitter_seconds: AtomicU64::new(0),
+            is_reset: AtomicBool::new(false),
             age_max_ns: AtomicI64::new(i64::MAX),
         }
     }
@@ -140,6 +143,10 @@ impl Intake {
         let arrival = Instant::now();
         let arrival_ns = self.clock.nanoseconds(arrival);
         if let Some(interval_seconds) = self.arrivals.count(arrival_ns, info) {
+            if self.latest.is_reset.load(Ordering::Relaxed) {
+                self.latest.is_reset.store(false, Ordering::Relaxed);
+                self.jitter = JitterTracker::default();
+            }
             let jitter_seconds = self.jitter.observe(interval_seconds);
             self.latest.jitter_seconds.store(jitter_seconds.to_bits(), Ordering::Relaxed);
         }

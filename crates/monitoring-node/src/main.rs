@@ -5,6 +5,7 @@ mod diagnostic_array;
 mod diagnostics;
 mod expectation;
 mod foreign_diagnostics;
+mod host;
 mod intake;
 mod metrics;
 mod names;

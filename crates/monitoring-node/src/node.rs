@@ -1,18 +1,20 @@
 //! The wiring: parameters to what is watched, what is watched to metrics and diagnostics, metrics to the web.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use exposition::{Scrape, Table, encode_registry};
 use node_runtime::{Check, Failure, Heartbeat, MonotonicClock, Page, RosThread, Startup, serve};
 use prometheus::Registry;
-use ros_observer::{Context, Node, Spinner, TakeIn};
+use r2r::std_srvs::srv::Trigger;
+use ros_observer::{Context, Node, Service, Spinner, TakeIn};
 
+use crate::host::Host;
 use crate::metrics::{Together, lock};
 use crate::nodes::NodeReport;
 use crate::parameters::Settings;
 use crate::topic::Report;
-use crate::watch::{AllFamilies, Domain, Reports};
+use crate::watch::{AllFamilies, Domain, Orders, Reports};
 
 /// A ROS thread has not turned, or messages of a topic were not taken, for this long: not ready.
 const NOT_READY_AFTER: Duration = Duration::from_secs(5);
@@ -24,16 +26,16 @@ const DEAD_AFTER: Duration = Duration::from_secs(60);
 pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let clock = MonotonicClock::new();
     let registry = Registry::new();
+    registry.register(Box::new(Host::new()?))?;
     let families = AllFamilies::register(&registry)?;
     let mut spinner = Spinner::new(&startup.node)?;
     let mut domains = domains(&startup, &families, clock)?;
     let reports: Vec<_> = domains.iter().map(Domain::reports).collect();
-    let changed: Vec<_> = domains.iter().map(Domain::changed).collect();
+    let orders: Vec<_> = domains.iter().map(Domain::orders).collect();
+    offer_reset(&startup.node, &mut spinner, orders.clone())?;
     let parameters = startup.parameters.clone();
     startup.parameters.offer(&startup.node, &mut spinner, move |_, _| {
-        for changed in &changed {
-            *changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Settings::read(&parameters));
-        }
+        orders.iter().for_each(|orders| orders.take(Settings::read(&parameters)));
     })?;
 
     let own = domains.iter().position(|domain| domain.is_of(&startup.node)).map(|own| domains.swap_remove(own));
@@ -49,6 +51,16 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
         tables: tables(reports),
     };
     serve(startup, &registry, TakeIn::auto(), page, &mut threads)
+}
+
+/// Offers the service `~/reset_statistics`.
+fn offer_reset(node: &Node, spinner: &mut Spinner, orders: Vec<Arc<Orders>>) -> Result<(), Failure> {
+    let reset = move |_: Trigger::Request| {
+        orders.iter().for_each(|orders| orders.reset());
+        Trigger::Response { success: true, message: "rates, jitter and losses are counted anew".to_owned() }
+    };
+    let service = Service::<Trigger::Service>::new(node, "~/reset_statistics", reset)?;
+    Ok(spinner.add_service(service)?)
 }
 
 /// Starts the thread of a domain; one that is not watched has the parameter services alone.

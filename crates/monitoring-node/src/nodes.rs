@@ -150,13 +150,17 @@ impl Nodes {
             known.is_required = required.contains(&name);
             known.update(count, present, now);
             known.roles = if count == 0 { [0; ROLES.len()] } else { roles(node, &name) };
-            if known.is_forgotten(settings.forget_after, now) {
-                self.forget(&name, &scope_of(&name));
-            } else {
-                self.show(&name, &scope_of(&name));
-            }
+            self.show(&name, &scope_of(&name));
         }
         Ok(())
+    }
+
+    /// Forgets those that nobody misses and that have been gone for that long.
+    pub(crate) fn forget_those_gone_for(&mut self, patience: Duration, scope_of: impl Fn(&str) -> Scope, now: Instant) {
+        let gone = self.known.iter().filter(|(_, known)| known.is_forgotten(patience, now));
+        for name in gone.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.forget(&name, &scope_of(&name));
+        }
     }
 
     fn show(&self, name: &str, scope: &Scope) {

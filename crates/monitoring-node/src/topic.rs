@@ -65,6 +65,8 @@ pub(crate) struct Topic {
     /// The messages and the late ones of them, as of the last look.
     counted: (u64, u64),
     late_share: f64,
+    /// As of the last reset.
+    lost_before: u64,
     progress: Progress,
     since: Instant,
     published_since: Option<Instant>,
@@ -159,6 +161,7 @@ impl Topic {
             usual_rate_hz: None,
             counted: (0, 0),
             late_share: 0.0,
+            lost_before: 0,
             progress: Progress::default(),
             since: now,
             published_since: None,
@@ -204,6 +207,16 @@ impl Topic {
         self.unserved = endpoints.unserved();
         self.endpoints = endpoints;
         self.subscribe(with, spinner);
+    }
+
+    /// Begins anew: rates, jitter, and the losses that are told in the diagnostics. Counters of metrics only rise.
+    pub(crate) fn reset(&mut self) {
+        self.rate.clear();
+        self.stamp_rate.clear();
+        self.usual_rate_hz = None;
+        self.late_share = 0.0;
+        self.lost_before = self.metrics.shared.lost.get();
+        self.latest.is_reset.store(true, Ordering::Relaxed);
     }
 
     /// Whether nobody has had the topic for that long.
@@ -277,7 +290,7 @@ impl Topic {
         self.report.rate_hz = seen.rate_hz;
         self.report.stamp_rate_hz = self.stamp_rate.rate_hz(0);
         self.report.skew_seconds = self.latest.skew_seconds();
-        self.report.lost = self.metrics.shared.lost.get();
+        self.report.lost = self.metrics.shared.lost.get() - self.lost_before;
         self.show();
         has_changed
     }

@@ -1,6 +1,7 @@
 //! One ROS domain: which topics there are, and who looks at them when.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,8 +43,24 @@ impl Reports {
     }
 }
 
-/// Settings that were changed while the node runs, for the thread that uses them.
-pub(crate) type Changed = Arc<Mutex<Option<Settings>>>;
+/// What other threads ask of a domain's own.
+#[derive(Default)]
+pub(crate) struct Orders {
+    settings: Mutex<Option<Settings>>,
+    is_reset: AtomicBool,
+}
+
+impl Orders {
+    /// From the next look on, these settings hold.
+    pub(crate) fn take(&self, settings: Settings) {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Some(settings);
+    }
+
+    /// With the next look, statistics begin anew.
+    pub(crate) fn reset(&self) {
+        self.is_reset.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Every family of metrics, for all domains.
 pub(crate) struct AllFamilies {
@@ -73,7 +90,7 @@ pub(crate) struct Domain {
     name: String,
     own_name: String,
     settings: Settings,
-    changed: Changed,
+    orders: Arc<Orders>,
     families: Arc<Families>,
     diagnostics: Diagnostics,
     reports: Reports,
@@ -99,7 +116,7 @@ impl Domain {
         Ok(Self {
             name: node.context().domain_id().to_string(),
             settings,
-            changed: Changed::default(),
+            orders: Arc::default(),
             families: Arc::clone(&families.topics),
             diagnostics: Diagnostics::new(&node)?,
             reports: Reports::default(),
@@ -129,14 +146,14 @@ impl Domain {
         self.reports.clone()
     }
 
-    /// Where other threads put settings.
-    pub(crate) fn changed(&self) -> Changed {
-        Arc::clone(&self.changed)
+    /// Where other threads ask something of it.
+    pub(crate) fn orders(&self) -> Arc<Orders> {
+        Arc::clone(&self.orders)
     }
 
     /// Looks at everything. Runs on the ROS thread, several times a second.
     pub(crate) fn look(&mut self, spinner: &mut Spinner, graph_changed: bool, now: Instant) {
-        self.take_settings();
+        self.take_orders();
         self.is_changed |= graph_changed;
         if self.is_due(now) {
             if let Err(error) = self.read_graph(spinner, now) {
@@ -144,9 +161,17 @@ impl Domain {
             }
             (self.read_at, self.is_changed) = (Some(now), false);
         }
+        self.forget_what_is_gone(now);
         self.services.look(self.settings.service_period, self.settings.service_timeout, now);
-        let scope_of = |name: &str| scope(&self.settings, &self.name, name);
-        self.foreign_diagnostics.look(self.settings.forget_after, scope_of, now);
+        let has_changed = self.look_at_topics(now);
+        let topics: Vec<_> = self.topics.values().map(|topic| topic.report.clone()).collect();
+        let known = Known { domain: self.name.clone(), topics, nodes: self.nodes.reports() };
+        self.diagnostics.tell(&known, has_changed, now);
+        *self.reports.read() = known;
+    }
+
+    /// Judges every topic; returns whether the state of one has changed.
+    fn look_at_topics(&mut self, now: Instant) -> bool {
         let now_ns = self.watch.clock.nanoseconds(now);
         let mut has_changed = false;
         for topic in self.topics.values_mut() {
@@ -158,14 +183,25 @@ impl Domain {
                 tracing::info!(topic = name, from = before.name(), to = status.name(), reason, "the state has changed");
             }
         }
-        let topics: Vec<_> = self.topics.values().map(|topic| topic.report.clone()).collect();
-        let known = Known { domain: self.name.clone(), topics, nodes: self.nodes.reports() };
-        self.diagnostics.tell(&known, has_changed, now);
-        *self.reports.read() = known;
+        has_changed
     }
 
-    fn take_settings(&mut self) {
-        let Some(settings) = self.changed.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+    fn forget_what_is_gone(&mut self, now: Instant) {
+        let patience = self.settings.forget_after;
+        let is_gone = |topic: &Topic| !topic.report.expectation.is_required && topic.is_gone_for(patience, now);
+        let gone: Vec<_> =
+            self.topics.iter().filter(|(_, topic)| is_gone(topic)).map(|(name, _)| name.clone()).collect();
+        gone.iter().for_each(|name| self.forget(name));
+        let scope_of = |name: &str| scope(&self.settings, &self.name, name);
+        self.nodes.forget_those_gone_for(patience, scope_of, now);
+        self.foreign_diagnostics.look(patience, scope_of, now);
+    }
+
+    fn take_orders(&mut self) {
+        if self.orders.is_reset.swap(false, Ordering::Relaxed) {
+            self.topics.values_mut().for_each(Topic::reset);
+        }
+        let Some(settings) = self.orders.settings.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         self.settings = settings;
         for (name, topic) in &mut self.topics {
             topic.expect(self.settings.expectation(name));
@@ -205,19 +241,10 @@ impl Domain {
         }
         let ignored = |node: &str| node == self.own_name || self.settings.ignores_node(node);
         let endpoints = Endpoints::find(&self.watch.node, &name, ignored)?;
-        let expectation = self.settings.expectation(&name);
-        if endpoints.is_empty() && !expectation.is_required {
-            match self.topics.get(&name) {
-                None => return Ok(()),
-                Some(topic) if topic.is_gone_for(self.settings.forget_after, now) => {
-                    self.forget(&name);
-                    return Ok(());
-                }
-                Some(_) => {}
-            }
-        }
-        if !self.topics.contains_key(&name) && !self.admit(&name, &endpoints, now) {
-            return Ok(());
+        let is_new = !self.topics.contains_key(&name);
+        let is_there = !endpoints.is_empty() || self.settings.expectation(&name).is_required;
+        if is_new && is_there {
+            self.admit(&name, &endpoints, now);
         }
         if let Some(topic) = self.topics.get_mut(&name) {
             topic.update(endpoints, &self.watch, spinner, now);
@@ -226,20 +253,19 @@ impl Domain {
     }
 
     /// Begins to watch a topic, unless there are too many.
-    fn admit(&mut self, name: &str, endpoints: &Endpoints, now: Instant) -> bool {
+    fn admit(&mut self, name: &str, endpoints: &Endpoints, now: Instant) {
         if self.topics.len() >= self.settings.max_topics {
             if self.refused.insert(name.to_owned()) {
                 self.families.refused.with_label_values(&[&self.name]).inc();
                 tracing::warn!(topic = name, "not watched: there are max_topics already");
             }
-            return false;
+            return;
         }
         let status = if endpoints.publishers.is_empty() { TopicStatus::NoPublisher } else { TopicStatus::Silent };
         let metrics = self.families.of_topic(&self.scope(name), name, status);
         let topic = Topic::new(name, metrics, self.settings.expectation(name), status, now);
         self.topics.insert(name.to_owned(), topic);
         self.refused.remove(name);
-        true
     }
 
     fn forget(&mut self, name: &str) {
