@@ -10,7 +10,7 @@ from documented import assert_metrics_are_documented, assert_parameters_are_docu
 from monitor import NODE_NAME, PROGRAM, Monitor, StartMonitor
 from parameters import Parameters
 from program import REPOSITORY, Arguments, run_program
-from robot import Robot, repeatedly
+from robot import Robot, qos, repeatedly
 
 PAGE = REPOSITORY / "docs" / "monitoring_node.md"
 CONFIGURATION = REPOSITORY / "config" / "monitoring_node.yaml"
@@ -49,14 +49,23 @@ def test_the_metrics_are_those_of_a_scrape(start_monitor: StartMonitor, robot: R
     diagnostics = robot.talker("/diagnostics", message_type=DiagnosticArray)
     statuses = [DiagnosticStatus(name=name, values=[KeyValue(key="number", value="1")]) for name in "ab"]
 
+    urdf = '<robot name="a"><link name="a"/><link name="b"/><joint name="elbow" type="revolute"><parent link="a"/>'
+    urdf += '<child link="b"/><limit lower="-1" upper="1" velocity="1" effort="1"/></joint></robot>'
+    description = robot.talker("/robot_description", qos("reliable", "transient_local"), String)
+
     def tell() -> None:
+        description.publisher.publish(String(data=urdf))
+        talker.publish(["elbow"], [0.0])
         diagnostics.publisher.publish(DiagnosticArray(status=statuses))
         diagnostics.publish_bytes(b"\0\1\0\0")
 
     with repeatedly(tell, 0.05):
         monitor.scrape_until(
-            lambda scrape: "ros_diagnostic_value{" in scrape.text and "ros_diagnostics_rejected_total{" in scrape.text,
-            "diagnostics",
+            lambda scrape: all(
+                f"{family}{{" in scrape.text
+                for family in ("ros_diagnostic_value", "ros_diagnostics_rejected_total", "ros_joint_limit_margin")
+            ),
+            "diagnostics and joint limits",
         )
     scrape = monitor.scrape_until(lambda scrape: "ros_topics_refused_total{" in scrape.text, "a topic refused")
     assert_metrics_are_documented(PAGE, scrape)

@@ -7,6 +7,7 @@ mod expectation;
 mod foreign_diagnostics;
 mod host;
 mod intake;
+mod joint_limits;
 mod metrics;
 mod names;
 mod node;

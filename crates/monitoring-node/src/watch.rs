@@ -13,6 +13,7 @@ use topic_watch::TopicStatus;
 use crate::diagnostics::Diagnostics;
 use crate::foreign_diagnostics::{DiagnosticFamilies, ForeignDiagnostics};
 use crate::intake::DomainClocks;
+use crate::joint_limits::{JointLimits, LimitFamilies};
 use crate::metrics::{Families, Scope, Together};
 use crate::nodes::{NodeFamilies, NodeReport, Nodes};
 use crate::parameters::Settings;
@@ -69,6 +70,7 @@ pub(crate) struct AllFamilies {
     nodes: Arc<NodeFamilies>,
     services: Arc<ServiceFamilies>,
     diagnostics: Arc<DiagnosticFamilies>,
+    limits: Arc<LimitFamilies>,
 }
 
 impl AllFamilies {
@@ -79,6 +81,7 @@ impl AllFamilies {
             nodes: Arc::new(NodeFamilies::register(registry, &together)?),
             services: Arc::new(ServiceFamilies::register(registry)?),
             diagnostics: Arc::new(DiagnosticFamilies::register(registry, &together)?),
+            limits: Arc::new(LimitFamilies::register(registry, &together)?),
             together,
         })
     }
@@ -98,6 +101,7 @@ pub(crate) struct Domain {
     nodes: Nodes,
     services: Services,
     foreign_diagnostics: ForeignDiagnostics,
+    joint_limits: JointLimits,
     /// Topics beyond the limit, so that each is counted once.
     refused: BTreeSet<String>,
     read_at: Option<Instant>,
@@ -124,6 +128,7 @@ impl Domain {
             nodes: Nodes::new(Arc::clone(&families.nodes), &own_name),
             services: Services::new(Arc::clone(&families.services)),
             foreign_diagnostics: ForeignDiagnostics::new(Arc::clone(&families.diagnostics), &own_name),
+            joint_limits: JointLimits::new(Arc::clone(&families.limits), clock),
             refused: BTreeSet::new(),
             read_at: None,
             is_changed: true,
@@ -163,6 +168,7 @@ impl Domain {
         }
         self.forget_what_is_gone(now);
         self.services.look(self.settings.service_period, self.settings.service_timeout, now);
+        self.joint_limits.look(self.watch.clock.nanoseconds(now));
         let has_changed = self.look_at_topics(now);
         let topics: Vec<_> = self.topics.values().map(|topic| topic.report.clone()).collect();
         let known = Known { domain: self.name.clone(), topics, nodes: self.nodes.reports() };
@@ -231,6 +237,7 @@ impl Domain {
         self.nodes.look_at_processes(scope_of);
         self.services.read(&self.watch.node, spinner, &self.settings, scope_of)?;
         self.foreign_diagnostics.read(&self.watch.node, spinner, &self.settings, &graph, scope_of)?;
+        self.joint_limits.read(&self.watch.node, spinner, &graph, scope_of)?;
         Ok(())
     }
 
