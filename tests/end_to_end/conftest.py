@@ -3,8 +3,10 @@
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -14,6 +16,8 @@ from monitor import PROGRAM as MONITOR_PROGRAM
 from monitor import Monitor, StartMonitor
 from program import Arguments, Ended, ParameterValue, Program, run_program
 from robot import Robot, Talker
+
+P = TypeVar("P", bound=Program)
 
 # They would lead the tests out of this machine, or to peers that are not theirs.
 FOREIGN_SETTINGS = ("ROS_DISCOVERY_SERVER", "ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "FASTRTPS_DEFAULT_PROFILES_FILE")
@@ -46,45 +50,37 @@ def domain_id() -> Iterator[int]:
 @pytest.fixture
 def start_exporter(domain_id: int, tmp_path: Path) -> Iterator[StartExporter]:
     """Starts exporters, and ends those that still run after the test: each has to end well."""
-    exporters: list[Exporter] = []
-
-    def start(
-        *flags: str,
-        parameters: Mapping[str, ParameterValue] | None = None,
-        ros: Sequence[str] = (),
-        wait: bool = True,
-    ) -> Exporter:
-        stderr_path = tmp_path / f"exporter-{len(exporters)}.stderr"
-        exporter = Exporter(Arguments(PROGRAM, flags, parameters or {}, ros), domain_id, stderr_path)
-        exporters.append(exporter)
-        if wait:
-            exporter.wait_until_ready()
-        return exporter
-
-    yield start
-    end_all(exporters)
+    with starter(Exporter, PROGRAM, domain_id, tmp_path) as start:
+        yield start
 
 
 @pytest.fixture
 def start_monitor(domain_id: int, tmp_path: Path) -> Iterator[StartMonitor]:
-    """Starts monitors, and ends those that still run after the test: each has to end well."""
-    monitors: list[Monitor] = []
+    """The same for monitors."""
+    with starter(Monitor, MONITOR_PROGRAM, domain_id, tmp_path) as start:
+        yield start
+
+
+@contextmanager
+def starter(kind: type[P], program: Path, domain_id: int, tmp_path: Path) -> Iterator[Callable[..., P]]:
+    """Starts programs of one kind, and ends those that still run at the end of the block."""
+    started: list[P] = []
 
     def start(
         *flags: str,
         parameters: Mapping[str, ParameterValue] | None = None,
         ros: Sequence[str] = (),
         wait: bool = True,
-    ) -> Monitor:
-        stderr_path = tmp_path / f"monitor-{len(monitors)}.stderr"
-        monitor = Monitor(Arguments(MONITOR_PROGRAM, flags, parameters or {}, ros), domain_id, stderr_path)
-        monitors.append(monitor)
+    ) -> P:
+        stderr_path = tmp_path / f"{program.name}-{len(started)}.stderr"
+        one = kind(Arguments(program, flags, parameters or {}, ros), domain_id, stderr_path)
+        started.append(one)
         if wait:
-            monitor.wait_until_ready()
-        return monitor
+            one.wait_until_ready()
+        return one
 
     yield start
-    end_all(monitors)
+    end_all(started)
 
 
 def end_all(programs: Sequence[Program]) -> None:
