@@ -7,7 +7,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import String
 
 from domain import reserved_domain_id
-from monitor import Monitor, StartMonitor
+from monitor import Diagnostics, Monitor, StartMonitor
 from robot import RELIABLE, Robot, Talker, repeatedly
 from scrape import Scrape
 
@@ -62,7 +62,7 @@ def test_what_the_monitor_tells_itself_is_not_repeated(
 ) -> None:
     monitor = start_monitor()
     robot.talker("/words", message_type=String)
-    monitor.wait_for_topic("/words")
+    Diagnostics(robot).wait_for("/words", "silent")
     scrape = tell(
         monitor, told_by(), [status("a")], lambda scrape: scrape.get("ros_diagnostic_level", name="a", **labels) == 0
     )

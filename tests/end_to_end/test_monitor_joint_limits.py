@@ -149,6 +149,34 @@ def test_a_joint_that_stands_still_among_moving_ones_is_frozen(
         monitor.scrape_until(lambda scrape: of_joint(scrape, "ros_joint_frozen", "hinge") == 0, "all stand still")
 
 
+def test_another_description_takes_the_place_of_the_first(
+    monitor: Monitor, robot: Robot, of_joint: Callable[..., float | None]
+) -> None:
+    talker = robot.talker(STATES)
+
+    def violations(scrape: Scrape, name: str) -> float | None:
+        return of_joint(scrape, "ros_joint_limit_violations_total", name, quantity="position")
+
+    with repeatedly(states(talker, {"hinge": 2.5, "slide": 2.5}), 0.02):
+        monitor.scrape_until(lambda scrape: violations(scrape, "hinge") == violations(scrape, "slide") == 1, "violations")
+        describe(robot, URDF.replace('name="slide"', 'name="other"').replace('upper="2"', 'upper="3"', 1))
+        monitor.scrape_until(lambda scrape: violations(scrape, "slide") is None, "the joint that is no more")
+        monitor.scrape_until(lambda scrape: violations(scrape, "hinge") == 0, "the joint with other limits")
+
+
+def test_a_robot_that_has_left_leaves_nothing_behind(
+    start_monitor: StartMonitor, start_robot: Callable[[], Robot]
+) -> None:
+    robot = start_robot()
+    describe(robot, URDF)
+    talker = robot.talker(STATES)
+    monitor = start_monitor(parameters={"forget_after": 0.001})
+    with repeatedly(states(talker, {"hinge": 0.0}), 0.02):
+        monitor.scrape_until(lambda scrape: "ros_joint_limit_margin_ratio{" in scrape.text, "a margin")
+    robot.close()
+    monitor.scrape_until(lambda scrape: NAMESPACE not in scrape.text, "nothing of the robot")
+
+
 def test_garbage_in_a_description_is_counted(
     start_monitor: StartMonitor, robot: Robot, domain_id: int, of_joint: Callable[..., float | None]
 ) -> None:

@@ -5,11 +5,17 @@ use std::ops::RangeInclusive;
 
 use thiserror::Error;
 use urdf_rs::JointType;
+use xml::EventReader;
+use xml::reader::XmlEvent;
 
 use crate::{Limits, Motion};
 
 /// The longest description that is read.
-const BYTES_MAX: usize = 16 << 20;
+const BYTES_MAX: usize = 4 << 20;
+
+/// The most elements, and elements in one another, that are read: what reads a URDF calls itself for each level.
+const ELEMENTS_MAX: usize = 100_000;
+const DEPTH_MAX: usize = 32;
 
 /// Joints that follow one another are looked through up to this far: longer chains are circles.
 const MIMIC_DEPTH_MAX: usize = 32;
@@ -29,11 +35,12 @@ impl Description {
     /// Reads a URDF (<https://wiki.ros.org/urdf/XML/joint>). Joints that have no single axis are left out.
     ///
     /// # Errors
-    /// When the text is no URDF, or longer than 16 MiB.
+    /// When the text is no URDF, longer than 4 MiB, of more than 100,000 elements or of more than 32 in one another.
     pub fn read(urdf: &str) -> Result<Self, BadDescription> {
         if urdf.len() > BYTES_MAX {
             return Err(BadDescription(format!("{} bytes, of which at most {BYTES_MAX} are read", urdf.len())));
         }
+        check_extent(urdf)?;
         let robot = urdf_rs::read_from_string(urdf).map_err(|error| BadDescription(error.to_string()))?;
         let joints: BTreeMap<&str, &urdf_rs::Joint> =
             robot.joints.iter().map(|joint| (joint.name.as_str(), joint)).collect();
@@ -58,6 +65,21 @@ impl Description {
     pub fn is_empty(&self) -> bool {
         self.limits.is_empty()
     }
+}
+
+fn check_extent(xml: &str) -> Result<(), BadDescription> {
+    let (mut depth, mut elements) = (0, 0);
+    for event in EventReader::from_str(xml) {
+        match event.map_err(|error| BadDescription(error.to_string()))? {
+            XmlEvent::StartElement { .. } => (depth, elements) = (depth + 1, elements + 1),
+            XmlEvent::EndElement { .. } => depth -= 1,
+            _ => {}
+        }
+        if depth > DEPTH_MAX || elements > ELEMENTS_MAX {
+            return Err(BadDescription(format!("more than {ELEMENTS_MAX} elements, or {DEPTH_MAX} in one another")));
+        }
+    }
+    Ok(())
 }
 
 type Joints<'a> = BTreeMap<&'a str, &'a urdf_rs::Joint>;
@@ -157,5 +179,8 @@ mod tests {
             assert!(Description::read(&whole[..length]).is_err(), "{length}");
         }
         assert!(Description::read(&" ".repeat(BYTES_MAX + 1)).is_err());
+        let nested = format!("<robot name=\"a\">{}{}</robot>", "<a>".repeat(50_000), "</a>".repeat(50_000));
+        assert!(Description::read(&nested).is_err());
+        assert!(Description::read(&format!("<robot name=\"a\">{}</robot>", "<a/>".repeat(ELEMENTS_MAX))).is_err());
     }
 }

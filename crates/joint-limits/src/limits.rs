@@ -74,16 +74,18 @@ impl Limits {
     /// The margin of a value; `None` where there is no limit or the value is no number.
     #[must_use]
     pub fn margin(&self, quantity: Quantity, value: f64) -> Option<Margin> {
-        let (distance, allowed) = match quantity {
+        if value.is_nan() {
+            return None;
+        }
+        let (absolute, allowed) = match quantity {
+            // From the ends, so that a joint at its end has a margin of zero and not of what rounding makes of it.
             Quantity::Position => {
                 let range = self.position.as_ref()?;
-                let middle = f64::midpoint(*range.start(), *range.end());
-                ((value - middle).abs(), (range.end() - range.start()) / 2.0)
+                ((value - range.start()).min(range.end() - value), (range.end() - range.start()) / 2.0)
             }
-            Quantity::Velocity => (value.abs(), self.velocity?),
-            Quantity::Effort => (value.abs(), self.effort?),
+            Quantity::Velocity => (self.velocity? - value.abs(), self.velocity?),
+            Quantity::Effort => (self.effort? - value.abs(), self.effort?),
         };
-        let absolute = allowed - distance;
         (!absolute.is_nan()).then(|| Margin { absolute, ratio: absolute / allowed })
     }
 }
@@ -98,6 +100,8 @@ mod tests {
         let margin = |quantity, value| limits.margin(quantity, value).map(|margin| (margin.absolute, margin.ratio));
         assert_eq!(margin(Quantity::Position, 1.0), Some((2.0, 1.0)));
         assert_eq!(margin(Quantity::Position, 3.0), Some((0.0, 0.0)));
+        let odd = Limits { position: Some(-0.0698..=3.7525), ..limits.clone() };
+        assert_eq!(odd.margin(Quantity::Position, -0.0698).expect("a limit").absolute, 0.0);
         assert_eq!(margin(Quantity::Position, -2.0), Some((-1.0, -0.5)));
         assert_eq!(margin(Quantity::Velocity, -1.0), Some((1.0, 0.5)));
         assert_eq!(margin(Quantity::Velocity, f64::NEG_INFINITY), Some((f64::NEG_INFINITY, f64::NEG_INFINITY)));

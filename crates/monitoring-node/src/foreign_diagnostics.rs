@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use prometheus::{GaugeVec, IntCounterVec, Opts, Registry, Result};
 use r2r::diagnostic_msgs::msg::DiagnosticArray;
-use ros_observer::{Error, NamesAndTypes, Node, Qos, Spinner, Subscription, TakeIn};
+use ros_observer::{Endpoint, Error, NamesAndTypes, Node, Qos, Spinner, Subscription, TakeIn};
 
 use crate::diagnostic_array::{Status, statuses};
 use crate::metrics::{SCOPE, Scope, Together, lock, registered};
@@ -70,6 +70,19 @@ impl DiagnosticFamilies {
     }
 }
 
+impl DiagnosticFamilies {
+    /// Takes away the counters of a topic that nobody tells anything on; its statuses go by their age.
+    fn forget(&self, scope: &Scope, topic: &str) {
+        let scope = scope.labels();
+        let labels = &[&scope[..], &[topic]].concat()[..];
+        // What is not there need not go: the results say no more.
+        let _ = self.refused.remove_label_values(labels);
+        for reason in ["wrong_encoding", "truncated", "bad_length"] {
+            let _ = self.rejected.remove_label_values(&[labels, &[reason]].concat());
+        }
+    }
+}
+
 /// What a status is known by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
@@ -120,16 +133,25 @@ impl ForeignDiagnostics {
         scope_of: impl Fn(&str) -> Scope,
     ) -> std::result::Result<(), Error> {
         self.board().take_settings(settings);
-        let is_wanted = |topic: &str| {
-            let is_of_type = graph.get(topic).is_some_and(|types| types.iter().any(|known| known == TYPE));
-            settings.diagnostics.matches(topic) && is_of_type
-        };
-        self.subscriptions.retain(|topic, _| is_wanted(topic));
-        for topic in graph.keys().filter(|topic| is_wanted(topic)) {
-            if !self.subscriptions.contains_key(topic) {
-                let subscription = self.subscribe(node, topic, &scope_of(topic))?;
+        let own_name = self.board().own_name.clone();
+        let mut wanted = BTreeSet::new();
+        for (topic, types) in graph.iter().filter(|(topic, _)| settings.diagnostics.matches(topic)) {
+            // The graph has what we publish and subscribe to as well: others have to tell something.
+            let is_foreign = |endpoint: &Endpoint| endpoint.node.as_deref() != Some(&own_name);
+            if types.iter().any(|known| known == TYPE) && node.publishers(topic)?.iter().any(is_foreign) {
+                wanted.insert(topic.clone());
+            }
+        }
+        let gone: Vec<_> = self.subscriptions.keys().filter(|topic| !wanted.contains(*topic)).cloned().collect();
+        for topic in gone {
+            self.subscriptions.remove(&topic);
+            self.families.forget(&scope_of(&topic), &topic);
+        }
+        for topic in wanted {
+            if !self.subscriptions.contains_key(&topic) {
+                let subscription = self.subscribe(node, &topic, &scope_of(&topic))?;
                 spinner.add_subscription(&subscription);
-                self.subscriptions.insert(topic.clone(), subscription);
+                self.subscriptions.insert(topic, subscription);
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! How joints keep to the limits of their robot's description, for every robot of a domain: `robot_description` says what
 //! the joints of `joint_states` in the same namespace may do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -107,8 +107,9 @@ impl LimitFamilies {
 /// One robot: the namespace of its description.
 struct Robot {
     _description: Subscription,
-    /// Once there is a description.
+    /// Once there is a description, if that is possible.
     states: Option<Subscription>,
+    is_subscribed: bool,
     model: Arc<Mutex<Model>>,
     scope: Scope,
     description_topic: String,
@@ -120,6 +121,8 @@ struct Robot {
 struct Model {
     description: Option<Description>,
     joints: BTreeMap<String, Joint>,
+    /// Joints that the description says something else of now, whose series have to go.
+    dropped: Vec<(String, Joint)>,
     rejected: u64,
 }
 
@@ -128,11 +131,13 @@ pub(crate) struct JointLimits {
     families: Arc<LimitFamilies>,
     clock: MonotonicClock,
     robots: BTreeMap<String, Robot>,
+    /// Descriptions that cannot be subscribed to, so that each is told of once.
+    refused: BTreeSet<String>,
 }
 
 impl JointLimits {
     pub(crate) fn new(families: Arc<LimitFamilies>, clock: MonotonicClock) -> Self {
-        Self { families, clock, robots: BTreeMap::new() }
+        Self { families, clock, robots: BTreeMap::new(), refused: BTreeSet::new() }
     }
 
     /// Takes the topics that there are now.
@@ -145,20 +150,37 @@ impl JointLimits {
     ) -> std::result::Result<(), Error> {
         let is_of =
             |topic: &str, wanted: &str| graph.get(topic).is_some_and(|types| types.iter().any(|known| known == wanted));
-        let gone: Vec<_> = self.robots.keys().filter(|topic| !is_of(topic, DESCRIPTION_TYPE)).cloned().collect();
+        let mut described = BTreeSet::new();
+        for topic in graph.keys().filter(|topic| topic.rsplit('/').next() == Some(DESCRIPTION)) {
+            // The graph has our own subscription too: a robot is there as long as somebody publishes its description.
+            if is_of(topic, DESCRIPTION_TYPE) && !node.publishers(topic)?.is_empty() {
+                described.insert(topic.clone());
+            }
+        }
+        let gone: Vec<_> = self.robots.keys().filter(|topic| !described.contains(*topic)).cloned().collect();
         for robot in gone.iter().filter_map(|topic| self.robots.remove(topic)) {
             robot.forget(&self.families);
         }
-        let descriptions = graph.keys().filter(|topic| topic.rsplit('/').next() == Some(DESCRIPTION));
-        for topic in descriptions.filter(|topic| is_of(topic, DESCRIPTION_TYPE)) {
-            if !self.robots.contains_key(topic) {
-                self.robots.insert(topic.clone(), Robot::follow(node, spinner, topic, scope_of(topic))?);
+        self.refused.retain(|topic| described.contains(topic));
+        for topic in described {
+            if !self.robots.contains_key(&topic) && !self.refused.contains(&topic) {
+                match Robot::follow(node, spinner, &topic, scope_of(&topic)) {
+                    Ok(robot) => drop(self.robots.insert(topic, robot)),
+                    Err(error) => {
+                        tracing::warn!(topic, %error, "a robot's description cannot be read");
+                        self.refused.insert(topic);
+                    }
+                }
             }
         }
         for robot in self.robots.values_mut() {
             let is_published = is_of(&robot.states_topic, STATES_TYPE);
-            if is_published && robot.states.is_none() && robot.model().description.is_some() {
-                robot.states = Some(robot.subscribe(node, spinner, self.clock)?);
+            if is_published && !robot.is_subscribed && robot.model().description.is_some() {
+                robot.is_subscribed = true;
+                match robot.subscribe(node, spinner, self.clock) {
+                    Ok(states) => robot.states = Some(states),
+                    Err(error) => tracing::warn!(topic = robot.states_topic, %error, "joints are not followed"),
+                }
             }
         }
         Ok(())
@@ -182,7 +204,8 @@ impl Robot {
         spinner.add_subscription(&description);
         let states_topic = format!("{}{STATES}", topic.strip_suffix(DESCRIPTION).unwrap_or("/"));
         let description_topic = topic.to_owned();
-        Ok(Self { _description: description, states: None, model, scope, description_topic, states_topic })
+        let (states, is_subscribed) = (None, false);
+        Ok(Self { _description: description, states, is_subscribed, model, scope, description_topic, states_topic })
     }
 
     fn model(&self) -> MutexGuard<'_, Model> {
@@ -206,7 +229,7 @@ impl Robot {
             TakeIn::WaitSet,
             move |message, _| {
                 let now_ns = clock.now_ns();
-                // A message that cannot be read has been told of by whoever watches the topic.
+                // What cannot be read says nothing of limits.
                 if recorder.record(message, now_ns).is_ok() {
                     board.snapshot(now_ns, &mut snapshot);
                     model.lock().unwrap_or_else(PoisonError::into_inner).take_states(&snapshot, now_ns);
@@ -218,7 +241,10 @@ impl Robot {
     }
 
     fn show(&self, families: &LimitFamilies, now_ns: u64) {
-        let model = self.model();
+        let mut model = self.model();
+        for (name, joint) in model.dropped.drain(..) {
+            self.forget_joint(families, &name, &joint);
+        }
         let scope = self.scope.labels();
         let of_description = [&scope[..], &[&self.description_topic]].concat();
         let rejected = families.rejected.with_label_values(&of_description);
@@ -249,17 +275,23 @@ impl Robot {
         // What is not there need not go: the results say no more.
         let _ = families.described.remove_label_values(&of_description);
         let _ = families.rejected.remove_label_values(&of_description);
-        for (name, joint) in &self.model().joints {
-            let labels = [&scope[..], &[&self.states_topic, name]].concat();
-            let _ = families.frozen.remove_label_values(&labels);
-            for quantity in Quantity::ALL {
-                let labels = [&labels[..], &[quantity.name()]].concat();
-                let with_unit = [&labels[..], &[quantity.unit(joint.limits().motion)]].concat();
-                let _ = families.margin.remove_label_values(&with_unit);
-                let _ = families.ratio.remove_label_values(&labels);
-                let _ = families.violations.remove_label_values(&labels);
-                let _ = families.beyond.remove_label_values(&labels);
-            }
+        let model = self.model();
+        let dropped = model.dropped.iter().map(|(name, joint)| (name, joint));
+        model.joints.iter().chain(dropped).for_each(|(name, joint)| self.forget_joint(families, name, joint));
+    }
+
+    fn forget_joint(&self, families: &LimitFamilies, name: &str, joint: &Joint) {
+        let scope = self.scope.labels();
+        let labels = [&scope[..], &[&self.states_topic, name]].concat();
+        // What is not there need not go: the results say no more.
+        let _ = families.frozen.remove_label_values(&labels);
+        for quantity in Quantity::ALL {
+            let labels = [&labels[..], &[quantity.name()]].concat();
+            let with_unit = [&labels[..], &[quantity.unit(joint.limits().motion)]].concat();
+            let _ = families.margin.remove_label_values(&with_unit);
+            let _ = families.ratio.remove_label_values(&labels);
+            let _ = families.violations.remove_label_values(&labels);
+            let _ = families.beyond.remove_label_values(&labels);
         }
     }
 }
@@ -307,7 +339,11 @@ impl Model {
         };
         match read {
             Ok(description) => {
-                self.joints.retain(|name, joint| description.limits(name) == Some(joint.limits()));
+                let (kept, dropped) = std::mem::take(&mut self.joints)
+                    .into_iter()
+                    .partition(|(name, joint)| description.limits(name) == Some(joint.limits()));
+                self.joints = kept;
+                self.dropped.extend::<BTreeMap<_, _>>(dropped);
                 self.description = Some(description);
             }
             Err(error) => {

@@ -17,6 +17,9 @@ use crate::processes::{Participant, Processes, Use};
 /// Topics that every node publishes to: one of them at least, unless it was told not to.
 const ROSTERS: [&str; 2] = ["/parameter_events", "/rosout"];
 
+/// A topic that this node publishes in every domain.
+const OWN_TOPIC: &str = "/diagnostics";
+
 /// Every family of metrics of nodes.
 pub(crate) struct NodeFamilies {
     together: Together,
@@ -134,11 +137,14 @@ impl Nodes {
         now: Instant,
     ) -> std::result::Result<(), Error> {
         let mut instances = BTreeMap::<String, usize>::new();
-        for name in node.nodes()?.into_iter().filter(|name| !settings.ignores_node(name)) {
+        let is_shown = |name: &String| settings.mandatory_nodes.contains(name) || !settings.ignores_node(name);
+        for name in node.nodes()?.into_iter().filter(is_shown) {
             *instances.entry(name).or_default() += 1;
         }
         let participants = participants(node)?;
-        self.own = participants.get(&self.own_name).and_then(|own| own.first().copied());
+        let own = node.publishers(OWN_TOPIC)?;
+        let own = own.iter().find(|endpoint| endpoint.node.as_deref() == Some(&self.own_name));
+        self.own = own.and_then(|own| own.gid.first_chunk().copied());
         self.processes.keep(|process| participants.values().flatten().any(|participant| participant == process));
         let required: BTreeSet<&String> = settings.mandatory_nodes.iter().collect();
         let names: BTreeSet<String> =

@@ -1,6 +1,6 @@
 //! The services named in the configuration: whether they are offered, and how long they take to answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -167,13 +167,15 @@ struct Watched {
 pub(crate) struct Services {
     families: Arc<ServiceFamilies>,
     watched: BTreeMap<String, Watched>,
+    /// Those that have series.
+    shown: BTreeSet<String>,
     /// Services of a type that cannot be asked, so that each is told of once.
     refused: BTreeMap<String, String>,
 }
 
 impl Services {
     pub(crate) fn new(families: Arc<ServiceFamilies>) -> Self {
-        Self { families, watched: BTreeMap::new(), refused: BTreeMap::new() }
+        Self { families, watched: BTreeMap::new(), shown: BTreeSet::new(), refused: BTreeMap::new() }
     }
 
     /// Takes the services that there are now.
@@ -184,8 +186,10 @@ impl Services {
         settings: &Settings,
         scope_of: impl Fn(&str) -> Scope,
     ) -> std::result::Result<(), Error> {
-        for name in self.watched.keys().filter(|name| !settings.services.contains(name)).cloned().collect::<Vec<_>>() {
+        for name in self.shown.iter().filter(|name| !settings.services.contains(name)).cloned().collect::<Vec<_>>() {
+            self.shown.remove(&name);
             self.watched.remove(&name);
+            self.refused.remove(&name);
             self.families.forget(&scope_of(&name), &name);
         }
         if settings.services.is_empty() {
@@ -203,8 +207,13 @@ impl Services {
                 continue;
             }
             let metrics = self.families.of_service(&scope_of(name), name);
+            self.shown.insert(name.clone());
             match offered_type {
-                Some(offered) => self.watch(node, spinner, name, offered, metrics)?,
+                Some(offered) => {
+                    if let Err(error) = self.watch(node, spinner, name, offered, metrics) {
+                        tracing::warn!(service = name, %error, "a service cannot be asked");
+                    }
+                }
                 None => metrics.up.set(0),
             }
         }

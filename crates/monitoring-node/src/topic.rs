@@ -1,12 +1,12 @@
 //! One topic: its endpoints, its messages where they can be seen, and what is made of both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use node_runtime::MonotonicClock;
-use ros_observer::{Endpoint, Error, MessageType, Node, Qos, QosPolicy, Spinner, Subscription, TakeIn};
+use ros_observer::{Endpoint, Error, Gid, MessageType, Node, Qos, QosPolicy, Spinner, Subscription, TakeIn};
 use stream_statistics::{JitterTracker, RateWindow, StampTracker};
 use topic_watch::{Arrivals, Progress, TopicStatus};
 
@@ -40,6 +40,8 @@ pub(crate) struct Endpoints {
 struct Unserved {
     publisher: Option<String>,
     subscription: Option<String>,
+    /// Of the subscription.
+    gid: Gid,
     policy: QosPolicy,
 }
 
@@ -65,6 +67,8 @@ pub(crate) struct Topic {
     /// The messages and the late ones of them, as of the last look.
     counted: (u64, u64),
     late_share: f64,
+    /// Messages before rates began anew.
+    count_before: u64,
     /// As of the last reset.
     lost_before: u64,
     progress: Progress,
@@ -132,6 +136,7 @@ impl Endpoints {
             policies.map(|policy| Unserved {
                 publisher: publisher.node.clone(),
                 subscription: subscription.node.clone(),
+                gid: subscription.gid,
                 policy,
             })
         });
@@ -161,6 +166,7 @@ impl Topic {
             usual_rate_hz: None,
             counted: (0, 0),
             late_share: 0.0,
+            count_before: 0,
             lost_before: 0,
             progress: Progress::default(),
             since: now,
@@ -200,8 +206,7 @@ impl Topic {
             since => since,
         };
         if self.published_since.is_none() {
-            self.rate.clear();
-            self.stamp_rate.clear();
+            self.begin_anew();
         }
         self.gone_since = if endpoints.is_empty() { self.gone_since.or(Some(now)) } else { None };
         self.unserved = endpoints.unserved();
@@ -211,12 +216,18 @@ impl Topic {
 
     /// Begins anew: rates, jitter, and the losses that are told in the diagnostics. Counters of metrics only rise.
     pub(crate) fn reset(&mut self) {
-        self.rate.clear();
-        self.stamp_rate.clear();
-        self.usual_rate_hz = None;
+        self.begin_anew();
         self.late_share = 0.0;
         self.lost_before = self.metrics.shared.lost.get();
         self.latest.is_reset.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes rates from the next message on.
+    fn begin_anew(&mut self) {
+        self.rate.clear();
+        self.stamp_rate.clear();
+        self.usual_rate_hz = None;
+        self.count_before = self.latest.count_and_arrival_ns().0;
     }
 
     /// Whether nobody has had the topic for that long.
@@ -297,9 +308,11 @@ impl Topic {
 
     fn see(&mut self, now: Instant, now_ns: u64) -> Seen {
         let (count, arrival_ns) = self.latest.count_and_arrival_ns();
-        self.rate.read(count, arrival_ns);
-        if let Some(stamp_ns) = self.latest.stamp_ns().and_then(|stamp_ns| u64::try_from(stamp_ns).ok()) {
-            self.stamp_rate.read(count, stamp_ns);
+        if count > self.count_before {
+            self.rate.read(count, arrival_ns);
+            if let Some(stamp_ns) = self.latest.stamp_ns().and_then(|stamp_ns| u64::try_from(stamp_ns).ok()) {
+                self.stamp_rate.read(count, stamp_ns);
+            }
         }
         let late = self.latest.late.load(Ordering::Relaxed);
         if count > self.counted.0 {
@@ -385,7 +398,10 @@ impl Topic {
         self.metrics.set_stamp_clock(self.latest.stamp_clock());
         self.metrics.subscriptions.set(report.subscriptions as i64);
         self.metrics.shared.set_publishers(report.publishers);
-        let count_by = |policy| self.unserved.iter().filter(|unserved| unserved.policy == policy).count();
+        let count_by = |policy| {
+            let of_policy = self.unserved.iter().filter(|unserved| unserved.policy == policy);
+            of_policy.map(|unserved| unserved.gid).collect::<BTreeSet<_>>().len()
+        };
         self.metrics.set_incompatible(count_by);
     }
 

@@ -227,18 +227,22 @@ impl Domain {
         names.extend(self.settings.expected_topics().map(String::as_str));
         names.extend(self.topics.keys().map(String::as_str));
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        self.refused.retain(|name| names.contains(name));
-        for name in names {
+        self.refused.retain(|name| names.binary_search(name).is_ok());
+        // Those of which something is expected come first: the others must not take their places.
+        let (expected, others): (Vec<_>, Vec<_>) =
+            names.into_iter().partition(|name| self.settings.expectation(name).is_required);
+        for name in expected.into_iter().chain(others) {
             self.read_topic(spinner, name, now)?;
         }
         self.count_topics();
-        let scope_of = |name: &str| scope(&self.settings, &self.name, name);
-        self.nodes.read(&self.watch.node, &self.settings, scope_of, now)?;
+        let (node, scope_of) = (&self.watch.node, |name: &str| scope(&self.settings, &self.name, name));
+        // One that fails does not stop the others.
+        let nodes = self.nodes.read(node, &self.settings, scope_of, now);
         self.nodes.look_at_processes(scope_of);
-        self.services.read(&self.watch.node, spinner, &self.settings, scope_of)?;
-        self.foreign_diagnostics.read(&self.watch.node, spinner, &self.settings, &graph, scope_of)?;
-        self.joint_limits.read(&self.watch.node, spinner, &graph, scope_of)?;
-        Ok(())
+        let services = self.services.read(node, spinner, &self.settings, scope_of);
+        let diagnostics = self.foreign_diagnostics.read(node, spinner, &self.settings, &graph, scope_of);
+        let limits = self.joint_limits.read(node, spinner, &graph, scope_of);
+        nodes.and(services).and(diagnostics).and(limits)
     }
 
     fn read_topic(&mut self, spinner: &mut Spinner, name: String, now: Instant) -> Result<(), Error> {

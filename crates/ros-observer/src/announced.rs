@@ -1,8 +1,8 @@
-//! How the middleware tells the spinner that something has come: a flag, and the end of its wait.
+//! How the middleware tells the spinner that something has come: a count, and the end of its wait.
 
 use std::ffi::c_void;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use r2r_rcl::{rcl_event_callback_t, rcl_ret_t};
 
@@ -11,7 +11,8 @@ use crate::{Error, GuardCondition, error::check};
 /// What a callback of the middleware gets. In a wait set every service and every client would cost something at every
 /// turn, also at those that a message ends.
 pub(crate) struct Announced {
-    has_come: AtomicBool,
+    /// Samples that have come and were not yet asked for. Not all of them need be for us, or be readable.
+    pending: AtomicUsize,
     wake: GuardCondition,
 }
 
@@ -22,26 +23,31 @@ impl Announced {
         wake: GuardCondition,
         set: impl FnOnce(rcl_event_callback_t, *const c_void) -> rcl_ret_t,
     ) -> Result<Arc<Self>, Error> {
-        let announced = Arc::new(Self { has_come: AtomicBool::new(false), wake });
+        let announced = Arc::new(Self { pending: AtomicUsize::new(0), wake });
         check(set(Some(on_arrival), Arc::as_ptr(&announced).cast()), "listen for what comes")?;
+        // Some middlewares count what is there before they set the callback: one may have come in between.
+        announced.add(1);
         Ok(announced)
     }
 
-    /// Whether something has come since the last time.
-    pub(crate) fn take(&self) -> bool {
-        self.has_come.swap(false, Ordering::AcqRel)
+    /// How many samples have come and are to be taken now; what goes beyond `most` is for the next turn.
+    pub(crate) fn take(&self, most: usize) -> usize {
+        let pending = self.pending.swap(0, Ordering::AcqRel);
+        if pending > most {
+            self.add(pending - most);
+        }
+        pending.min(most)
     }
 
-    /// There may be more, which is not announced twice.
-    pub(crate) fn again(&self) {
-        self.has_come.store(true, Ordering::Release);
-        // If this fails, it is dealt with at the next turn.
+    fn add(&self, arrived: usize) {
+        self.pending.fetch_add(arrived, Ordering::Release);
+        // If this fails, they are dealt with at the next turn.
         let _ = self.wake.trigger();
     }
 }
 
 /// Called by the middleware, in its receive thread.
-unsafe extern "C" fn on_arrival(user_data: *const c_void, _arrived: usize) {
+unsafe extern "C" fn on_arrival(user_data: *const c_void, arrived: usize) {
     // SAFETY: `user_data` is the `Announced` of `listen`, which is kept until the callback is cleared.
-    unsafe { &*user_data.cast::<Announced>() }.again();
+    unsafe { &*user_data.cast::<Announced>() }.add(arrived);
 }

@@ -3,7 +3,7 @@
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use r2r::{WrappedServiceTypeSupport, WrappedTypesupport};
 use r2r_rcl::*;
@@ -29,12 +29,17 @@ struct Endpoint {
     rcl: Box<UnsafeCell<rcl_client_t>>,
     node: Arc<NodeHandle>,
     announced: Mutex<Option<Arc<Announced>>>,
+    /// Held while rcl is called with the client: taking is not thread-safe, and sending not beside it.
+    calls: Mutex<()>,
 }
 
 // SAFETY: rcl binds a client to no thread.
 unsafe impl Send for Endpoint {}
-// SAFETY: rcl documents sending and taking as thread-safe; init and fini happen when no other reference exists.
+// SAFETY: every use of the client is under `calls`; init and fini happen when no other reference exists.
 unsafe impl Sync for Endpoint {}
+
+/// Most responses that one turn of the spinner takes.
+const BATCH_MAX: usize = 64;
 
 impl<S: WrappedServiceTypeSupport> Client<S> {
     /// A client of the service `name`. `handler` gets each response with the number of its request, on the spinner's thread.
@@ -51,9 +56,10 @@ impl<S: WrappedServiceTypeSupport> Client<S> {
                 rcl: Box::new(UnsafeCell::new(rcl_get_zero_initialized_client())),
                 node: Arc::clone(node.handle()),
                 announced: Mutex::new(None),
+                calls: Mutex::new(()),
             };
             let options = rcl_client_get_default_options();
-            let guard = node.handle().changing();
+            let guard = node.handle().adding();
             let code =
                 rcl_client_init(endpoint.rcl.get(), node.handle().as_ptr(), S::get_ts(), name.as_ptr(), &options);
             // Before a client that was refused is dropped, which takes the lock again.
@@ -67,7 +73,7 @@ impl<S: WrappedServiceTypeSupport> Client<S> {
     pub fn is_offered(&self) -> Result<bool, Error> {
         let endpoint = &self.shared.endpoint;
         let mut is_offered = false;
-        let _guard = endpoint.node.changing();
+        let (_calling, _guard) = (endpoint.calling(), endpoint.node.changing());
         // SAFETY: node and client are initialised.
         let code =
             unsafe { rcl_service_server_is_available(endpoint.node.as_ptr(), endpoint.rcl.get(), &mut is_offered) };
@@ -78,11 +84,13 @@ impl<S: WrappedServiceTypeSupport> Client<S> {
     pub fn send(&self, request: &S::Request) -> Result<i64, Error> {
         let native = S::Request::create_msg();
         let mut number = 0;
+        let calling = self.shared.endpoint.calling();
         // SAFETY: `native` is an initialised message of the request's C type, filled, sent (rcl copies it) and destroyed.
         let code = unsafe {
             request.copy_to_native(&mut *native);
             rcl_send_request(self.shared.endpoint.rcl.get(), native.cast(), &mut number)
         };
+        drop(calling);
         S::Request::destroy_msg(native);
         check(code, "send a request").map(|()| number)
     }
@@ -105,30 +113,48 @@ pub(crate) trait Asking: Send + Sync {
 
 impl<S: WrappedServiceTypeSupport> Asking for Shared<S> {
     fn announce_to(&self, wake: GuardCondition) -> Result<(), Error> {
-        // SAFETY: the client is initialised; what the callback gets is kept until `Endpoint::drop` has cleared it.
-        let announced = Announced::listen(wake, |callback, user_data| unsafe {
+        let mut announced = self.endpoint.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        if announced.is_some() {
+            let message = "the client is some spinner's already".to_owned();
+            return Err(Error::new("add a client", RCL_RET_ALREADY_INIT as rcl_ret_t, message));
+        }
+        let _calling = self.endpoint.calling();
+        // SAFETY: the client is initialised; what the callback gets is set once, under the lock, and kept until
+        // `Endpoint::drop` has cleared the callback.
+        *announced = Some(Announced::listen(wake, |callback, user_data| unsafe {
             rcl_client_set_on_new_response_callback(self.endpoint.rcl.get(), callback, user_data)
-        })?;
-        *self.endpoint.announced.lock().unwrap_or_else(PoisonError::into_inner) = Some(announced);
+        })?);
         Ok(())
     }
 
     fn take(&self) -> Result<(), Error> {
         let announced = self.endpoint.announced.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if !announced.is_some_and(|announced| announced.take()) {
-            return Ok(());
+        let pending = announced.map_or(0, |announced| announced.take(BATCH_MAX));
+        let mut taken = Ok(());
+        for _ in 0..pending {
+            match take_response::<S>(&self.endpoint) {
+                Ok(Some((number, response))) => {
+                    (self.handler.lock().unwrap_or_else(PoisonError::into_inner))(number, response);
+                }
+                // That one was for another client: the next may be for us.
+                Ok(None) => {}
+                Err(error) => taken = Err(error),
+            }
         }
-        let mut handler = self.handler.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some((number, response)) = take_response::<S>(&self.endpoint)? {
-            handler(number, response);
-        }
-        Ok(())
+        taken
+    }
+}
+
+impl Endpoint {
+    fn calling(&self) -> MutexGuard<'_, ()> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn take_response<S: WrappedServiceTypeSupport>(endpoint: &Endpoint) -> Result<Option<(i64, S::Response)>, Error> {
     let native = S::Response::create_msg();
     let mut id = MaybeUninit::<rmw_request_id_t>::zeroed();
+    let _calling = endpoint.calling();
     // SAFETY: the client is initialised; `native` is an initialised message of the response's C type.
     let code = unsafe { rcl_take_response(endpoint.rcl.get(), id.as_mut_ptr(), native.cast()) };
     let taken = if code == RCL_RET_CLIENT_TAKE_FAILED as rcl_ret_t {

@@ -103,6 +103,13 @@ impl NodeHandle {
         self.rcl.get()
     }
 
+    /// To be held while an endpoint is made: as `changing`, and nobody else makes one in the process, since the type supports
+    /// that all nodes share complete themselves on first use without a lock.
+    pub(crate) fn adding(&self) -> (MutexGuard<'static, ()>, MutexGuard<'_, ()>) {
+        static ADDING: Mutex<()> = Mutex::new(());
+        (ADDING.lock().unwrap_or_else(PoisonError::into_inner), self.changing())
+    }
+
     pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }

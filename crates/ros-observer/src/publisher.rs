@@ -39,7 +39,7 @@ impl<T: WrappedTypesupport> Publisher<T> {
             };
             let mut options = rcl_publisher_get_default_options();
             options.qos = qos.to_rmw();
-            let guard = node.handle().changing();
+            let guard = node.handle().adding();
             let code =
                 rcl_publisher_init(publisher.rcl.get(), node.handle().as_ptr(), T::get_ts(), topic.as_ptr(), &options);
             // Before a publisher that was refused is dropped, which takes the lock again.

@@ -52,7 +52,7 @@ impl<S: WrappedServiceTypeSupport> Service<S> {
                 announced: None,
             };
             let options = rcl_service_get_default_options();
-            let guard = node.handle().changing();
+            let guard = node.handle().adding();
             let code =
                 rcl_service_init(endpoint.rcl.get(), node.handle().as_ptr(), S::get_ts(), name.as_ptr(), &options);
             // Before a service that was refused is dropped, which takes the lock again.
@@ -82,19 +82,23 @@ impl<S: WrappedServiceTypeSupport> Answering for Service<S> {
     }
 
     fn answer(&mut self) -> Result<(), Error> {
-        let Some(announced) = &self.endpoint.announced else { return Ok(()) };
-        if !announced.take() {
-            return Ok(());
+        let pending = self.endpoint.announced.as_ref().map_or(0, |announced| announced.take(BATCH_MAX));
+        let mut answered = Ok(());
+        for _ in 0..pending {
+            // One that fails does not keep the next ones from an answer.
+            if let Err(error) = self.answer_one() {
+                answered = Err(error);
+            }
         }
-        for _ in 0..BATCH_MAX {
-            let Some((mut id, request)) = take_request::<S>(&self.endpoint).inspect_err(|_| announced.again())? else {
-                return Ok(());
-            };
-            let response = (self.handler)(request);
-            send_response::<S>(&self.endpoint, &mut id, &response).inspect_err(|_| announced.again())?;
-        }
-        announced.again();
-        Ok(())
+        answered
+    }
+}
+
+impl<S: WrappedServiceTypeSupport> Service<S> {
+    fn answer_one(&mut self) -> Result<(), Error> {
+        let Some((mut id, request)) = take_request::<S>(&self.endpoint)? else { return Ok(()) };
+        let response = (self.handler)(request);
+        send_response::<S>(&self.endpoint, &mut id, &response)
     }
 }
 

@@ -260,7 +260,7 @@ impl Shared {
             };
             let mut options = rcl_subscription_get_default_options();
             options.qos = qos.to_rmw();
-            let guard = node.handle().changing();
+            let guard = node.handle().adding();
             let (node, support) = (node.handle().as_ptr(), message_type.as_ptr());
             let code = rcl_subscription_init(shared.rcl.get(), node, support, topic.as_ptr(), &options);
             // Before a subscription that was refused is dropped, which takes the lock again.

@@ -8,7 +8,10 @@ const WINDOW_NS: u64 = 1_000_000_000;
 /// The fewest intervals between messages that a rate is taken over, however long they take.
 const INTERVALS_MIN: u64 = 4;
 
-/// Readings that are kept. Taken four times a second, the oldest of them is far beyond what a rate is taken over.
+/// Readings with arrivals closer than this are kept as one.
+const CLOSE_NS: u64 = WINDOW_NS / 8;
+
+/// Readings that are kept: the oldest of them is far beyond what a rate is taken over.
 const READINGS_MAX: usize = 16;
 
 /// The rate of a stream, from readings of how many messages have come and when the last of them did.
@@ -41,12 +44,22 @@ impl RateWindow {
             return;
         }
         let reading = Reading { count, last_arrival_ns };
+        self.drop_last_if_close_to_the_one_before();
         self.readings.push_back(reading);
         // The second goes once it alone is far enough back.
         while self.readings.get(1).is_some_and(|second| reading.is_far_enough_from(second))
             || self.readings.len() == READINGS_MAX
         {
             self.readings.pop_front();
+        }
+    }
+
+    /// Readings that are taken more often than needed would push out those that are far enough back.
+    fn drop_last_if_close_to_the_one_before(&mut self) {
+        if let [.., before, last] = *self.readings.make_contiguous()
+            && last.last_arrival_ns.saturating_sub(before.last_arrival_ns) < CLOSE_NS
+        {
+            self.readings.pop_back();
         }
     }
 
@@ -124,6 +137,19 @@ mod tests {
             assert!((found / hertz - 1.0).abs() < 1e-6, "{hertz} Hz: {found}");
             assert!(window.is_settled());
         }
+    }
+
+    #[test]
+    fn readings_may_be_taken_at_any_moment() {
+        let mut window = RateWindow::default();
+        for message in 1..=3000 {
+            window.read(message, message * 1_000_000);
+        }
+        assert!(window.is_settled());
+        let found = rate(&window, 3 * SECOND_NS);
+        assert!((found - 1000.0).abs() < 1e-6, "{found}");
+        let oldest = window.readings[0].last_arrival_ns;
+        assert!(3 * SECOND_NS - oldest < 3 * SECOND_NS / 2, "{oldest}");
     }
 
     #[test]
