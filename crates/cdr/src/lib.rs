@@ -9,5 +9,5 @@
 mod reader;
 mod stamp;
 
-pub use reader::{ByteOrder, Doubles, Fault, Reader, STRING_BYTES_MAX};
+pub use reader::{ByteOrder, Doubles, Fault, Reader};
 pub use stamp::Stamp;

@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::Stamp;
 
 /// The longest string that is read. A length beyond it is a lie, whatever else is true of the message.
-pub const STRING_BYTES_MAX: usize = 64 << 20;
+const STRING_BYTES_MAX: usize = 64 << 20;
 
 /// Why bytes are not the message that they should be.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -19,6 +19,21 @@ pub enum Fault {
     /// A count beyond what is allowed, or a string that does not end in NUL where its length says.
     #[error("contradicts its own lengths")]
     BadLength,
+}
+
+impl Fault {
+    /// Every fault, in the order of declaration.
+    pub const ALL: [Self; 3] = [Self::WrongEncoding, Self::Truncated, Self::BadLength];
+
+    /// The reason as the value of a metric's label.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::WrongEncoding => "wrong_encoding",
+            Self::Truncated => "truncated",
+            Self::BadLength => "bad_length",
+        }
+    }
 }
 
 /// The order of the bytes of each number.

@@ -9,16 +9,23 @@ pub struct Stamp {
     pub nanosec: u32,
 }
 
+const SECOND_NS: u32 = 1_000_000_000;
+
 impl Stamp {
     /// Nanoseconds since the epoch of the sender's clock; `None` for a stamp that tells no time: one left at zero, one
     /// before the epoch, one with a second or more of nanoseconds.
     #[must_use]
     pub const fn nanoseconds(self) -> Option<i64> {
-        const SECOND_NS: u32 = 1_000_000_000;
         if self.sec < 0 || self.nanosec >= SECOND_NS || (self.sec == 0 && self.nanosec == 0) {
             return None;
         }
-        Some(self.sec as i64 * SECOND_NS as i64 + self.nanosec as i64)
+        Some(self.clock_nanoseconds())
+    }
+
+    /// Nanoseconds of a clock that this is the time of: zero is a time too, with which simulations begin.
+    #[must_use]
+    pub const fn clock_nanoseconds(self) -> i64 {
+        self.sec as i64 * SECOND_NS as i64 + self.nanosec as i64
     }
 }
 

@@ -47,9 +47,9 @@ impl Fault {
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
-            Fault::WrongEncoding => "wrong_encoding",
-            Fault::Truncated => "truncated",
-            Fault::BadLength => "bad_length",
+            Fault::WrongEncoding => cdr::Fault::WrongEncoding.reason(),
+            Fault::Truncated => cdr::Fault::Truncated.reason(),
+            Fault::BadLength => cdr::Fault::BadLength.reason(),
             Fault::LengthMismatch => "length_mismatch",
             Fault::BadName => "bad_name",
             Fault::DuplicateJoint => "duplicate_joint",

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use node_runtime::system_time_ns;
-use r2r::builtin_interfaces::msg::Time;
+use node_runtime::system_time;
 use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus, KeyValue};
 use r2r::std_msgs::msg::Header;
 use ros_observer::{Error, Node, Publisher, Qos};
@@ -49,16 +48,11 @@ impl Diagnostics {
         let topics = known.topics.iter().map(|report| status(report, &self.node));
         let required = known.nodes.iter().filter(|report| report.is_required);
         let status = topics.chain(required.map(|report| node_status(report, &self.node))).collect();
-        let message = DiagnosticArray { header: Header { stamp: stamp(), ..Header::default() }, status };
+        let message = DiagnosticArray { header: Header { stamp: system_time(), ..Header::default() }, status };
         if let Err(error) = self.publisher.publish(&message) {
             tracing::warn!(%error, "nobody was told of the topics' states");
         }
     }
-}
-
-fn stamp() -> Time {
-    let now_ns = system_time_ns();
-    Time { sec: (now_ns / 1_000_000_000) as i32, nanosec: (now_ns % 1_000_000_000) as u32 }
 }
 
 fn status(report: &Report, node: &str) -> DiagnosticStatus {

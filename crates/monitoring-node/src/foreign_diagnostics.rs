@@ -77,7 +77,7 @@ impl DiagnosticFamilies {
         let labels = &[&scope[..], &[topic]].concat()[..];
         // What is not there need not go: the results say no more.
         let _ = self.refused.remove_label_values(labels);
-        for reason in ["wrong_encoding", "truncated", "bad_length"] {
+        for reason in cdr::Fault::ALL.map(cdr::Fault::reason) {
             let _ = self.rejected.remove_label_values(&[labels, &[reason]].concat());
         }
     }
@@ -176,7 +176,7 @@ impl ForeignDiagnostics {
                         families.refused.with_label_values(&labels).inc_by(refused);
                     }
                     Err(fault) => {
-                        families.rejected.with_label_values(&[&labels[..], &[reason(fault)]].concat()).inc();
+                        families.rejected.with_label_values(&[&labels[..], &[fault.reason()]].concat()).inc();
                     }
                 }
             },
@@ -263,14 +263,6 @@ impl Told {
             families.value.with_label_values(&with(key)).set(*value);
             self.shown.insert(key.clone());
         }
-    }
-}
-
-fn reason(fault: cdr::Fault) -> &'static str {
-    match fault {
-        cdr::Fault::WrongEncoding => "wrong_encoding",
-        cdr::Fault::Truncated => "truncated",
-        cdr::Fault::BadLength => "bad_length",
     }
 }
 

@@ -3,7 +3,9 @@
 use procfs::{Current, CurrentSI, KernelStats, LoadAverage, Meminfo, ticks_per_second};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Counter, CounterVec, Gauge, Opts, Result};
+use prometheus::{CounterVec, Gauge, Opts, Result};
+
+use crate::metrics::raise_to;
 
 /// Reads the machine anew for every scrape. What the system does not tell has no series.
 pub(crate) struct Host {
@@ -40,6 +42,7 @@ impl Host {
         ];
         for (mode, ticks) in modes {
             let counter = self.cpu.with_label_values(&[mode]);
+            // The kernel's own counts can go back by a tick; ours do not.
             raise_to(&counter, ticks as f64 / ticks_per_second() as f64);
         }
         self.cpu.collect()
@@ -59,11 +62,6 @@ impl Host {
         self.load.set(f64::from(one));
         self.load.collect()
     }
-}
-
-/// The kernel's own counts can go back by a tick; ours do not.
-fn raise_to(counter: &Counter, value: f64) {
-    counter.inc_by((value - counter.get()).max(0.0));
 }
 
 impl Collector for Host {

@@ -165,9 +165,7 @@ impl Intake {
             Err(fault) => return self.metrics.count_fault(fault),
         };
         if self.is_clock {
-            // Zero is a time here: simulations begin with it.
-            let time_ns = i64::from(stamp.sec) * 1_000_000_000 + i64::from(stamp.nanosec);
-            self.clocks.simulated_ns.store(time_ns, Ordering::Relaxed);
+            self.clocks.simulated_ns.store(stamp.clock_nanoseconds(), Ordering::Relaxed);
         }
         let stamp_ns = stamp.nanoseconds();
         let now = self.clocks.at(wall_ns(info));

@@ -14,7 +14,7 @@ use r2r::sensor_msgs::msg::JointState;
 use r2r::std_msgs::msg::String as Text;
 use ros_observer::{Error, NamesAndTypes, Node, Qos, Spinner, Subscription, TakeIn};
 
-use crate::metrics::{SCOPE, Scope, Together, lock, registered};
+use crate::metrics::{SCOPE, Scope, Together, lock, raise_to, registered};
 
 const DESCRIPTION: &str = "robot_description";
 const DESCRIPTION_TYPE: &str = "std_msgs/msg/String";
@@ -247,8 +247,7 @@ impl Robot {
         }
         let scope = self.scope.labels();
         let of_description = [&scope[..], &[&self.description_topic]].concat();
-        let rejected = families.rejected.with_label_values(&of_description);
-        rejected.inc_by(model.rejected.saturating_sub(rejected.get()));
+        raise_to(&families.rejected.with_label_values(&of_description), model.rejected);
         let Some(description) = &model.description else { return };
         families.described.with_label_values(&of_description).set(description.len() as i64);
         let fresh = |joint: &&Joint| {
@@ -313,10 +312,8 @@ fn show_joint(families: &LimitFamilies, labels: &[&str], joint: &Joint, is_fresh
             }
         }
         if has_limit(joint.limits(), quantity) {
-            let violations = families.violations.with_label_values(&labels);
-            violations.inc_by(joint.violations(quantity).saturating_sub(violations.get()));
-            let beyond = families.beyond.with_label_values(&labels);
-            beyond.inc_by((joint.seconds_beyond(quantity) - beyond.get()).max(0.0));
+            raise_to(&families.violations.with_label_values(&labels), joint.violations(quantity));
+            raise_to(&families.beyond.with_label_values(&labels), joint.seconds_beyond(quantity));
         }
     }
 }

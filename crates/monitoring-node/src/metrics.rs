@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prometheus::core::Collector;
+use prometheus::core::{Atomic, Collector, GenericCounter};
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result};
 use ros_observer::QosPolicy;
 use stream_statistics::StampClock;
@@ -199,7 +199,7 @@ impl Families {
 }
 
 /// Why the stamp of a message cannot be read.
-const REASONS: [&str; 2] = ["wrong_encoding", "truncated"];
+const REASONS: [&str; 2] = [cdr::Fault::WrongEncoding.reason(), cdr::Fault::Truncated.reason()];
 
 impl WatchedMetrics {
     /// To be held while several series are set.
@@ -241,6 +241,16 @@ impl OptionalGauge {
             // There may have been none before.
             None => drop(self.family.remove_label_values(&self.labels)),
         }
+    }
+}
+
+/// Brings a counter up to what was counted elsewhere.
+pub(crate) fn raise_to<P: Atomic>(counter: &GenericCounter<P>, total: P::T) {
+    let mut missing = total;
+    let before = counter.get();
+    if total > before {
+        missing -= before;
+        counter.inc_by(missing);
     }
 }
 

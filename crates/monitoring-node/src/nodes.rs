@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use prometheus::{CounterVec, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, Result};
 use ros_observer::{Error, Node};
 
-use crate::metrics::{OptionalGauge, SCOPE, Scope, Together, lock, registered};
+use crate::metrics::{OptionalGauge, SCOPE, Scope, Together, lock, raise_to, registered};
 use crate::parameters::Settings;
 use crate::processes::{Participant, Processes, Use};
 
@@ -176,8 +176,7 @@ impl Nodes {
         let _together = lock(&self.families.together);
         self.families.up.with_label_values(labels).set(i64::from(known.instances > 0));
         self.families.instances.with_label_values(labels).set(known.instances as i64);
-        let restarts = self.families.restarts.with_label_values(labels);
-        restarts.inc_by(known.restarts.saturating_sub(restarts.get()));
+        raise_to(&self.families.restarts.with_label_values(labels), known.restarts);
         for (role, count) in ROLES.into_iter().zip(known.roles) {
             self.families.topics.with_label_values(&[labels, &[role]].concat()).set(count as i64);
         }
@@ -218,7 +217,7 @@ impl Nodes {
                     if used.cpu_seconds < cpu.get() {
                         cpu.reset();
                     }
-                    cpu.inc_by(used.cpu_seconds - cpu.get());
+                    raise_to(&cpu, used.cpu_seconds);
                 }
                 None => drop(self.families.cpu.remove_label_values(labels)),
             }

@@ -56,6 +56,9 @@ pub(crate) struct Topic {
     metrics: WatchedMetrics,
     endpoints: Endpoints,
     unserved: Vec<Unserved>,
+    /// What the endpoints say of these, worked out when they change.
+    types: Vec<String>,
+    incompatible: Vec<QosPolicy>,
     watched: Option<Watched>,
     /// Why messages of the type cannot be seen, and of which type.
     unseen: Option<(String, String)>,
@@ -158,6 +161,8 @@ impl Topic {
             metrics,
             endpoints: Endpoints::default(),
             unserved: Vec::new(),
+            types: Vec::new(),
+            incompatible: Vec::new(),
             watched: None,
             unseen: None,
             latest: Arc::new(Latest::new()),
@@ -210,6 +215,10 @@ impl Topic {
         }
         self.gone_since = if endpoints.is_empty() { self.gone_since.or(Some(now)) } else { None };
         self.unserved = endpoints.unserved();
+        self.types = endpoints.types();
+        self.incompatible = self.unserved.iter().map(|unserved| unserved.policy).collect();
+        self.incompatible.sort();
+        self.incompatible.dedup();
         self.endpoints = endpoints;
         self.subscribe(with, spinner);
     }
@@ -323,13 +332,10 @@ impl Topic {
         if is_settled {
             self.usual_rate_hz = self.rate.rate_hz(arrival_ns);
         }
-        let mut incompatible: Vec<_> = self.unserved.iter().map(|unserved| unserved.policy).collect();
-        incompatible.sort();
-        incompatible.dedup();
         Seen {
             publishers: self.endpoints.publishers.len(),
-            types: self.endpoints.types(),
-            incompatible,
+            types: self.types.clone(),
+            incompatible: self.incompatible.clone(),
             is_watched: self.watched.is_some(),
             published_for_ns: self.published_since.map_or(0, |since| nanoseconds_since(since, now)),
             last_message_age_ns: (count > 0).then(|| now_ns.saturating_sub(arrival_ns)),

@@ -18,7 +18,7 @@ pub use arguments::NodeInfo;
 pub use clock::MonotonicClock;
 pub use failure::Failure;
 pub use parameters::{Constraint, Declaration, Parameters, nanoseconds};
-pub use ros_clock::{RosClock, system_time_ns};
+pub use ros_clock::{RosClock, system_time, system_time_ns};
 pub use ros_thread::{Heartbeat, RosThread};
 pub use serve::{Check, Page, serve};
 pub use start::{Startup, run};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cdr::Reader;
+use cdr::{Reader, Stamp};
+use r2r::builtin_interfaces::msg::Time;
 use ros_observer::{Error, Node, Qos, Spinner, Subscription, TakeIn};
 
 /// No message on `/clock` yet.
@@ -70,9 +71,13 @@ pub fn system_time_ns() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
 }
 
-/// The time in a serialized `rosgraph_msgs/msg/Clock`, which has no other field. Zero is a time here: simulations begin
-/// with it.
+/// The system's clock as ROS messages have it.
+pub fn system_time() -> Time {
+    let now_ns = system_time_ns();
+    Time { sec: (now_ns / 1_000_000_000) as i32, nanosec: (now_ns % 1_000_000_000) as u32 }
+}
+
+/// The time in a serialized `rosgraph_msgs/msg/Clock`, which has no other field.
 fn time_from_cdr(message: &[u8]) -> Option<i64> {
-    let stamp = Reader::open(message).and_then(|mut reader| reader.stamp()).ok()?;
-    Some(i64::from(stamp.sec) * 1_000_000_000 + i64::from(stamp.nanosec))
+    Reader::open(message).and_then(|mut reader| reader.stamp()).ok().map(Stamp::clock_nanoseconds)
 }

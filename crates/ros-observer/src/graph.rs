@@ -64,23 +64,19 @@ impl Node {
 
     /// The topics that the node of this full name publishes.
     pub fn topics_published_by(&self, node: &str) -> Result<NamesAndTypes, Error> {
-        let (namespace, name) = split(node)?;
-        // SAFETY: the node is initialised, the names are NUL-terminated.
-        self.names_and_types("list a node's publishers", |allocator, found| unsafe {
-            let (name, namespace) = (name.as_ptr(), namespace.as_ptr());
-            let node = self.handle().as_ptr();
-            rcl_get_publisher_names_and_types_by_node(node, allocator, false, name, namespace, found)
-        })
+        self.topics_of("list a node's publishers", node, rcl_get_publisher_names_and_types_by_node)
     }
 
     /// The topics that the node of this full name subscribes to.
     pub fn topics_subscribed_by(&self, node: &str) -> Result<NamesAndTypes, Error> {
+        self.topics_of("list a node's subscriptions", node, rcl_get_subscriber_names_and_types_by_node)
+    }
+
+    fn topics_of(&self, operation: &'static str, node: &str, list: ListTopics) -> Result<NamesAndTypes, Error> {
         let (namespace, name) = split(node)?;
         // SAFETY: the node is initialised, the names are NUL-terminated.
-        self.names_and_types("list a node's subscriptions", |allocator, found| unsafe {
-            let (name, namespace) = (name.as_ptr(), namespace.as_ptr());
-            let node = self.handle().as_ptr();
-            rcl_get_subscriber_names_and_types_by_node(node, allocator, false, name, namespace, found)
+        self.names_and_types(operation, |allocator, found| unsafe {
+            list(self.handle().as_ptr(), allocator, false, name.as_ptr(), namespace.as_ptr(), found)
         })
     }
 
@@ -159,6 +155,16 @@ impl Node {
         }
     }
 }
+
+/// rcl's functions that list the topics of a node.
+type ListTopics = unsafe extern "C" fn(
+    *const rcl_node_t,
+    *mut rcl_allocator_t,
+    bool,
+    *const c_char,
+    *const c_char,
+    *mut rcl_names_and_types_t,
+) -> rcl_ret_t;
 
 /// rcl's functions that list the endpoints of a topic.
 type ListEndpoints = unsafe extern "C" fn(

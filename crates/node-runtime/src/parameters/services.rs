@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use r2r::ParameterValue;
-use r2r::builtin_interfaces::msg::Time;
 use r2r::rcl_interfaces::{msg, srv};
 use ros_observer::{Error, Node, Publisher, Qos, Service, Spinner};
 
 use super::{Declaration, Parameters, Refusal};
+use crate::system_time;
 
 type OnChange = Box<dyn FnMut(&str, &ParameterValue) + Send>;
 
@@ -144,7 +143,7 @@ impl Setter {
         let changed =
             |(name, value): &(String, ParameterValue)| msg::Parameter { name: name.clone(), value: to_message(value) };
         let event = msg::ParameterEvent {
-            stamp: now(),
+            stamp: system_time(),
             node: self.node.clone(),
             changed_parameters: changes.iter().map(changed).collect(),
             ..Default::default()
@@ -160,11 +159,6 @@ fn result_of(outcome: Result<(), Refusal>) -> msg::SetParametersResult {
         Ok(()) => msg::SetParametersResult { successful: true, reason: String::new() },
         Err(refusal) => msg::SetParametersResult { successful: false, reason: refusal.to_string() },
     }
-}
-
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time { sec: since.as_secs() as i32, nanosec: since.subsec_nanos() }
 }
 
 fn descriptor(name: &str, declared: &Declaration) -> msg::ParameterDescriptor {
