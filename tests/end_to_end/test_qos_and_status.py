@@ -83,8 +83,9 @@ def test_publishers_of_every_qos_are_heard_on_one_topic(
         talker.publish(["_".join(key)], [1.0])
 
     expected = {"_".join(key): 1.0 for key in talkers if key[0] in heard}
-    scrape = exporter.scrape_until(lambda scrape: scrape.positions(TOPIC) == expected, f"the joints {expected}")
-    assert scrape.messages(TOPIC) == scrape.publishers(TOPIC) == len(expected)
+    scrape = exporter.wait_for_messages(len(expected))
+    assert scrape.positions(TOPIC) == expected
+    assert scrape.publishers(TOPIC) == len(expected)
     assert scrape.lost(TOPIC) == 0
 
 
