@@ -40,6 +40,10 @@ class Parameters:
     def set(self, **values: ParameterValue) -> list[SetParametersResult]:
         return list(self._answer(self._client.set_parameters(_parameters(values))).results)
 
+    def unset(self, *names: str) -> list[SetParametersResult]:
+        """What `ros2 param delete` does."""
+        return list(self._answer(self._client.set_parameters([Parameter(name) for name in names])).results)
+
     def set_atomically(self, **values: ParameterValue) -> SetParametersResult:
         return self._answer(self._client.set_parameters_atomically(_parameters(values))).result
 

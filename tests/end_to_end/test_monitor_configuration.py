@@ -44,7 +44,8 @@ def test_the_metrics_are_those_of_a_scrape(start_monitor: StartMonitor, robot: R
         monitor.scrape_until(
             lambda scrape: scrape.of_topic("ros_topic_rate_hertz", "/joint_states") is not None, "a rate of messages"
         )
-    # A family without a sample is not there at all.
+    # A family without a sample is not there at all: those of publishers are for topics that several share.
+    other = robot.talker("/joint_states")
     robot.talker("/words", message_type=String)
     diagnostics = robot.talker("/diagnostics", message_type=DiagnosticArray)
     statuses = [DiagnosticStatus(name=name, values=[KeyValue(key="number", value="1")]) for name in "ab"]
@@ -56,6 +57,7 @@ def test_the_metrics_are_those_of_a_scrape(start_monitor: StartMonitor, robot: R
     def tell() -> None:
         description.publisher.publish(String(data=urdf))
         talker.publish(["elbow"], [0.0])
+        other.publish(["elbow"], [0.0])
         diagnostics.publisher.publish(DiagnosticArray(status=statuses))
         diagnostics.publish_bytes(b"\0\1\0\0")
 
@@ -63,9 +65,14 @@ def test_the_metrics_are_those_of_a_scrape(start_monitor: StartMonitor, robot: R
         monitor.scrape_until(
             lambda scrape: all(
                 f"{family}{{" in scrape.text
-                for family in ("ros_diagnostic_value", "ros_diagnostics_rejected_total", "ros_joint_limit_margin")
+                for family in (
+                    "ros_diagnostic_value",
+                    "ros_diagnostics_rejected_total",
+                    "ros_joint_limit_margin",
+                    "ros_publisher_rate_hertz",
+                )
             ),
-            "diagnostics and joint limits",
+            "diagnostics, joint limits and publishers",
         )
     scrape = monitor.scrape_until(lambda scrape: "ros_topics_refused_total{" in scrape.text, "a topic refused")
     assert_metrics_are_documented(PAGE, scrape)

@@ -78,7 +78,9 @@ def test_what_is_allowed_and_denied_can_be_set_while_it_runs(
     assert not refused.successful and "robot1" in refused.reason
 
 
-def test_what_is_expected_can_be_set_while_it_runs(start_monitor: StartMonitor, robot: Robot) -> None:
+def test_what_is_expected_can_be_set_and_unset_while_it_runs(
+    start_monitor: StartMonitor, robot: Robot, domain_id: int
+) -> None:
     monitor = start_monitor(parameters={"deny": ["/**"]})
     talker = word_talker(robot, "/words")
     parameters = Parameters(robot, NODE_NAME)
@@ -90,6 +92,11 @@ def test_what_is_expected_can_be_set_while_it_runs(start_monitor: StartMonitor, 
             monitor.wait_for_status(status, "/words")
     assert name in parameters.names()
     assert parameters.get(name) == [1.0]
+    assert all(result.successful for result in parameters.unset(name, "topics./words.grace"))
+    assert name not in parameters.names()
+    wait_for_topics(monitor, domain_id, set())
+    refused = parameters.unset("grace")[0]
+    assert not refused.successful and "grace" in refused.reason
 
 
 def test_more_topics_than_allowed_are_counted(

@@ -1,5 +1,6 @@
 """Services that are asked: how long they take, that they do not answer, that nobody offers them."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ SERVICE = "/driver/asked"
 @pytest.fixture
 def start_asking(start_monitor: StartMonitor) -> Callable[..., Monitor]:
     def start(*services: str, timeout: float = 5.0) -> Monitor:
-        parameters = {"services": list(services), "service_period": 0.05, "service_timeout": timeout}
+        parameters = {"services": list(services), "service_period": 0.25, "service_timeout": timeout}
         return start_monitor(parameters=parameters)
 
     return start
@@ -83,3 +84,36 @@ def test_a_service_that_cannot_be_asked_is_seen(
     monitor.scrape_until(lambda scrape: of_service(scrape, "ros_service_up") == 1, "the service")
     warnings = [line for line in monitor.stderr.splitlines() if "WARN" in line and SERVICE in line]
     assert len(warnings) == 1 and "ListParameters" in warnings[0], monitor.stderr
+
+
+def test_a_service_that_comes_back_as_another_type_is_asked_as_that(
+    start_asking: Callable[..., Monitor], robot: Robot, of_service: Callable[..., float | None]
+) -> None:
+    monitor = start_asking(SERVICE)
+    for service_type in (Trigger, SetBool):
+        asked: list[Any] = []
+
+        def answer(request: Any, response: Any, asked: list[Any] = asked) -> Any:
+            asked.append(request)
+            return response
+
+        service = robot.node.create_service(service_type, SERVICE, answer)
+        robot.spin_until(lambda asked=asked: len(asked) >= 2, f"requests of type {service_type.__name__}")
+        robot.node.destroy_service(service)
+
+
+def test_an_answer_that_comes_too_late_is_a_time_out(
+    start_asking: Callable[..., Monitor], robot: Robot, of_service: Callable[..., float | None]
+) -> None:
+    """Later than the time-out, and long before the node next looks for such."""
+    monitor = start_asking(SERVICE, timeout=0.01)
+
+    def answer_late(_: Any, response: Any) -> Any:
+        time.sleep(0.02)
+        return response
+
+    robot.node.create_service(Trigger, SERVICE, answer_late)
+    robot.spin_until(
+        lambda: (of_service(monitor.scrape(), "ros_service_timeouts_total") or 0) >= 3, "three answers that were late"
+    )
+    assert of_service(monitor.scrape(), "ros_service_round_trip_seconds_count") == 0

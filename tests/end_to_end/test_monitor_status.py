@@ -10,6 +10,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.duration import Duration
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header, String
 
@@ -274,6 +275,35 @@ def test_stamps_tell_their_clock(start_monitor: StartMonitor, robot: Robot) -> N
                 lambda scrape, clock=clock: scrape.of_topic("ros_message_stamp_clock", TOPIC, clock=clock) == 1,
                 f"stamps of the {clock} clock",
             )
+
+
+def test_simulated_stamps_have_an_age_while_somebody_tells_the_time(start_monitor: StartMonitor, robot: Robot) -> None:
+    monitor = start_monitor()
+    talker, clock = robot.talker(TOPIC), robot.talker("/clock", message_type=Clock)
+    time_ns = 5 * 10**9
+
+    def publish() -> None:
+        talker.publish(["elbow"], [1.0], stamp=time_of(time_ns))
+
+    def count(metric: str) -> float:
+        return monitor.scrape().of_topic(metric, TOPIC) or 0
+
+    with repeatedly(publish, INTERVAL_S):
+        with repeatedly(lambda: clock.publisher.publish(Clock(clock=time_of(time_ns + 10**9))), INTERVAL_S):
+            monitor.scrape_until(
+                lambda scrape: scrape.of_topic("ros_message_stamp_skew_seconds", TOPIC) == -1.0, "an age of a second"
+            )
+        robot.silence(clock)
+        undated = count("ros_message_undated_total")
+        monitor.scrape_until(
+            lambda scrape: scrape.of_topic("ros_message_stamp_skew_seconds", TOPIC) is None
+            and (scrape.of_topic("ros_message_undated_total", TOPIC) or 0) > undated,
+            "messages of no known age",
+        )
+    robot.silence(talker)
+    monitor.scrape_until(
+        lambda scrape: scrape.of_topic("ros_message_stamp_clock", TOPIC, clock="simulated") == 0, "no stamp any more"
+    )
 
 
 def test_a_stamp_that_goes_back_is_counted(start_monitor: StartMonitor, robot: Robot) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 # Generous: discovery sometimes takes the middleware's next announcement, after 3 s, and the machine may be busy.
-TIMEOUT_S = 15.0
+TIMEOUT_S = 30.0
 INTERVAL_S = 0.02
 
 T = TypeVar("T")

@@ -17,6 +17,9 @@ const TYPE: &str = "diagnostic_msgs/msg/DiagnosticArray";
 
 const DEPTH: usize = 100;
 
+/// The most bytes of a status's name and hardware: they are labels, and a scrape repeats them for every value.
+const LABEL_BYTES_MAX: usize = 1024;
+
 /// A status that was not told again for so long is not shown any more; REP 107 asks for one each second.
 const STALE_AFTER: Duration = Duration::from_secs(10);
 
@@ -58,7 +61,7 @@ impl DiagnosticFamilies {
             )?,
             refused: counter(
                 "ros_diagnostics_refused_total",
-                "Diagnostic statuses that are not shown, since there are too many.",
+                "Diagnostic statuses that are not shown, since there are too many, or their names too long.",
                 &[],
             )?,
             rejected: counter(
@@ -141,6 +144,9 @@ impl ForeignDiagnostics {
             if types.iter().any(|known| known == TYPE) && node.publishers(topic)?.iter().any(is_foreign) {
                 wanted.insert(topic.clone());
             }
+            if wanted.len() == settings.max_topics {
+                break;
+            }
         }
         let gone: Vec<_> = self.subscriptions.keys().filter(|topic| !wanted.contains(*topic)).cloned().collect();
         for topic in gone {
@@ -183,11 +189,14 @@ impl ForeignDiagnostics {
         )
     }
 
-    /// Shows what was told last, and forgets what is told no more.
+    /// Shows what was told last, and forgets what is told no more, or is beyond the limit.
     pub(crate) fn look(&mut self, forget_after: Duration, scope_of: impl Fn(&str) -> Scope, now: Instant) {
         let families = Arc::clone(&self.families);
         let mut board = self.board();
         let _together = lock(&families.together);
+        for (key, mut told) in board.take_excess() {
+            told.show(&families, &key.labels(&scope_of(&key.topic)), forget_after, forget_after);
+        }
         board.told.retain(|key, told| {
             let scope = scope_of(&key.topic);
             let age = now.saturating_duration_since(told.at);
@@ -207,10 +216,25 @@ impl Board {
         self.statuses_max = settings.max_diagnostics;
     }
 
+    /// Takes out the statuses beyond the limit, which may have become lower: those that were not told for longest.
+    fn take_excess(&mut self) -> Vec<(Key, Told)> {
+        let excess = self.told.len().saturating_sub(self.statuses_max);
+        if excess == 0 {
+            return Vec::new();
+        }
+        let mut by_age: Vec<_> = self.told.iter().map(|(key, told)| (told.at, key.clone())).collect();
+        by_age.sort();
+        by_age.into_iter().take(excess).filter_map(|(_, key)| self.told.remove_entry(&key)).collect()
+    }
+
     /// Takes the statuses of a message; returns how many were refused.
     fn take(&mut self, topic: &str, statuses: Vec<Status<'_>>, now: Instant) -> u64 {
         let mut refused = 0;
         for status in statuses.into_iter().filter(|status| status.hardware_id != self.own_name) {
+            if status.name.len() + status.hardware_id.len() > LABEL_BYTES_MAX {
+                refused += 1;
+                continue;
+            }
             let (name, hardware_id) = (status.name.into_owned(), status.hardware_id.into_owned());
             let key = Key { topic: topic.to_owned(), name, hardware_id };
             if self.told.len() >= self.statuses_max && !self.told.contains_key(&key) {
@@ -283,6 +307,29 @@ mod tests {
         assert_eq!(board.take("/diagnostics", vec![status("c", 0, "1"), status("a", 1, " -2e3 ")], now), 1);
         let told: Vec<_> = board.told.iter().map(|(key, told)| (&*key.name, told.level, told.values.clone())).collect();
         assert_eq!(told, [("a", 1, [("temperature".to_owned(), -2000.0)].into()), ("b", 2, BTreeMap::new())]);
+    }
+
+    #[test]
+    fn a_limit_that_becomes_lower_leaves_those_told_last() {
+        let mut board = Board { statuses_max: 3, ..Board::default() };
+        let now = Instant::now();
+        for (seconds, name) in ["a", "b", "c"].into_iter().enumerate() {
+            board.take("/diagnostics", vec![status(name, 0, "1")], now + Duration::from_secs(seconds as u64));
+        }
+        board.take("/diagnostics", vec![status("a", 0, "1")], now + Duration::from_secs(9));
+        board.statuses_max = 1;
+        let names = |told: Vec<(Key, Told)>| told.into_iter().map(|(key, _)| key.name).collect::<Vec<_>>();
+        assert_eq!(names(board.take_excess()), ["b", "c"]);
+        assert_eq!(names(board.take_excess()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_status_whose_name_is_no_label_is_refused() {
+        let mut board = Board { statuses_max: 3, ..Board::default() };
+        let name = "n".repeat(LABEL_BYTES_MAX);
+        let long = Status { level: 0, name: name.into(), hardware_id: "arm".into(), values: Vec::new() };
+        assert_eq!(board.take("/diagnostics", vec![long, status("a", 0, "1")], Instant::now()), 1);
+        assert_eq!(board.told.len(), 1);
     }
 
     #[test]

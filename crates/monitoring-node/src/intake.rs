@@ -12,7 +12,9 @@ use ros_observer::MessageInfo;
 use stream_statistics::{Clocks, JitterTracker, StampClock, StampTracker};
 use topic_watch::Arrivals;
 
+use crate::arrival_count::ArrivalCount;
 use crate::metrics::WatchedMetrics;
+use crate::publishers::PublisherCounter;
 
 /// No time is known.
 const UNKNOWN: i64 = i64::MIN;
@@ -35,26 +37,30 @@ impl DomainClocks {
         self.started_at_ns.store(started_at_ns, Ordering::Relaxed);
     }
 
-    fn at(&self, wall_ns: i64) -> Clocks {
-        Clocks { wall_ns, boot_ns: wall_ns.saturating_sub(self.started_at_ns.load(Ordering::Relaxed)) }
+    /// Takes the simulation's time; none once nobody tells it any more.
+    pub(crate) fn set_simulated_ns(&self, simulated_ns: Option<i64>) {
+        self.simulated_ns.store(simulated_ns.unwrap_or(UNKNOWN), Ordering::Relaxed);
     }
 
-    fn now_ns(&self, clock: StampClock, now: Clocks) -> Option<i64> {
-        match clock {
-            StampClock::Wall => Some(now.wall_ns),
-            StampClock::Boot => Some(now.boot_ns),
-            StampClock::Simulated => Some(self.simulated_ns.load(Ordering::Relaxed)).filter(|ns| *ns != UNKNOWN),
-            StampClock::Zero => None,
-        }
+    fn at(&self, wall_ns: i64) -> Clocks {
+        let simulated_ns = Some(self.simulated_ns.load(Ordering::Relaxed)).filter(|ns| *ns != UNKNOWN);
+        Clocks { wall_ns, boot_ns: wall_ns.saturating_sub(self.started_at_ns.load(Ordering::Relaxed)), simulated_ns }
+    }
+}
+
+/// The time of a clock, where it is known.
+fn time_ns(clock: StampClock, now: Clocks) -> Option<i64> {
+    match clock {
+        StampClock::Wall => Some(now.wall_ns),
+        StampClock::Boot => Some(now.boot_ns),
+        StampClock::Simulated => now.simulated_ns,
+        StampClock::Zero => None,
     }
 }
 
 /// What is known of the last messages of a topic, for those who ask from other threads.
 pub(crate) struct Latest {
-    count: AtomicU64,
-    /// The arrival of the last message and of the one before, each in the place that its number's lowest bit says: what is
-    /// written next is never what belongs to the count.
-    arrivals_ns: [AtomicU64; 2],
+    pub(crate) messages: ArrivalCount,
     pub(crate) late: AtomicU64,
     /// The stamp, its clock as an index into [`StampClock::ALL`], and the stamp less the time of that clock.
     stamp_ns: AtomicI64,
@@ -72,8 +78,7 @@ const NO_CLOCK: u64 = u64::MAX;
 impl Latest {
     pub(crate) fn new() -> Self {
         Self {
-            count: AtomicU64::new(0),
-            arrivals_ns: [AtomicU64::new(0), AtomicU64::new(0)],
+            messages: ArrivalCount::default(),
             late: AtomicU64::new(0),
             stamp_ns: AtomicI64::new(UNKNOWN),
             stamp_clock: AtomicU64::new(NO_CLOCK),
@@ -84,25 +89,11 @@ impl Latest {
         }
     }
 
-    /// The number of messages and the arrival of the last one, of one moment.
-    pub(crate) fn count_and_arrival_ns(&self) -> (u64, u64) {
-        let mut count = self.count.load(Ordering::Acquire);
-        loop {
-            let arrival_ns = self.arrivals_ns[(count % 2) as usize].load(Ordering::Acquire);
-            // Whoever sees the arrival of a later message sees that the count has gone on, too.
-            let again = self.count.load(Ordering::Acquire);
-            if again == count {
-                return (count, arrival_ns);
-            }
-            count = again;
-        }
-    }
-
-    /// Adds a message. There is one writer, so no read-modify-write is needed.
-    fn add(&self, arrival_ns: u64) {
-        let count = self.count.load(Ordering::Relaxed) + 1;
-        self.arrivals_ns[(count % 2) as usize].store(arrival_ns, Ordering::Release);
-        self.count.store(count, Ordering::Release);
+    /// Forgets the last stamp: whoever made it has gone.
+    pub(crate) fn forget_stamp(&self) {
+        self.stamp_ns.store(UNKNOWN, Ordering::Relaxed);
+        self.skew_ns.store(UNKNOWN, Ordering::Relaxed);
+        self.stamp_clock.store(NO_CLOCK, Ordering::Relaxed);
     }
 
     pub(crate) fn stamp_clock(&self) -> Option<StampClock> {
@@ -131,6 +122,7 @@ pub(crate) struct Intake {
     pub(crate) latest: Arc<Latest>,
     pub(crate) jitter: JitterTracker,
     pub(crate) stamps: StampTracker,
+    pub(crate) publishers: PublisherCounter,
     /// Whether the type's messages begin with a stamp.
     pub(crate) is_stamped: bool,
     /// Whether this is the simulation's clock itself.
@@ -142,7 +134,8 @@ impl Intake {
     pub(crate) fn take(&mut self, message: &[u8], info: &MessageInfo) {
         let arrival = Instant::now();
         let arrival_ns = self.clock.nanoseconds(arrival);
-        if let Some(interval_seconds) = self.arrivals.count(arrival_ns, info) {
+        let arrived = self.arrivals.count(arrival_ns, info);
+        if let Some(interval_seconds) = arrived.interval_seconds {
             if self.latest.is_reset.load(Ordering::Relaxed) {
                 self.latest.is_reset.store(false, Ordering::Relaxed);
                 self.jitter = JitterTracker::default();
@@ -151,11 +144,12 @@ impl Intake {
             self.latest.jitter_seconds.store(jitter_seconds.to_bits(), Ordering::Relaxed);
         }
         self.metrics.bytes.inc_by(message.len() as u64);
+        self.publishers.count(&info.publisher, arrival_ns, message.len(), arrived.lost);
         self.arrivals.count_recorded(arrival_ns);
         if self.is_stamped {
             self.read_stamp(message, info);
         }
-        self.latest.add(arrival_ns);
+        self.latest.messages.add(arrival_ns);
         self.metrics.shared.processing.observe(arrival.elapsed().as_secs_f64());
     }
 
@@ -165,7 +159,7 @@ impl Intake {
             Err(fault) => return self.metrics.count_fault(fault),
         };
         if self.is_clock {
-            self.clocks.simulated_ns.store(stamp.clock_nanoseconds(), Ordering::Relaxed);
+            self.clocks.set_simulated_ns(Some(stamp.clock_nanoseconds()));
         }
         let stamp_ns = stamp.nanoseconds();
         let now = self.clocks.at(wall_ns(info));
@@ -173,7 +167,7 @@ impl Intake {
         if stamped.is_backward {
             self.metrics.stamp_backward.inc();
         }
-        let ros_time_ns = self.clocks.now_ns(stamped.clock, now);
+        let ros_time_ns = time_ns(stamped.clock, now);
         self.arrivals.count_stamp(stamp_ns, ros_time_ns);
         let skew_ns = stamp_ns.zip(ros_time_ns).map(|(stamp_ns, time_ns)| stamp_ns.saturating_sub(time_ns));
         if skew_ns.is_some_and(|skew_ns| skew_ns.saturating_neg() > self.latest.age_max_ns.load(Ordering::Relaxed)) {
@@ -200,6 +194,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::{Families, Scope, Together};
+    use crate::publishers::PublisherCounts;
 
     fn intake(is_clock: bool) -> Intake {
         let families = Families::register(&Registry::new(), &Together::default()).expect("names that do not clash");
@@ -213,6 +208,7 @@ mod tests {
             latest: Arc::new(Latest::new()),
             jitter: JitterTracker::default(),
             stamps: StampTracker::default(),
+            publishers: PublisherCounter::new(Arc::new(PublisherCounts::new())),
             is_stamped: true,
             is_clock,
         }
@@ -246,7 +242,7 @@ mod tests {
         let allocated = measure(|| (0..10).for_each(|_| take_all()));
         assert_eq!(allocated.count_total, 0);
         let rejected = intake.metrics.rejected.each_ref().map(|counter| counter.get());
-        assert_eq!((intake.latest.count_and_arrival_ns().0, rejected), (55, [11, 11]));
+        assert_eq!((intake.latest.messages.read().0, rejected), (55, [11, 11]));
         assert_eq!(intake.metrics.shared.lost.get(), 54);
         assert_eq!(intake.metrics.shared.age.get_sample_count(), 11, "the simulation's time is not known");
     }

@@ -1,6 +1,7 @@
 //! `monitoring_node`: every topic and node of a ROS graph as Prometheus metrics and as diagnostics, with the reason when
 //! data is missing.
 
+mod arrival_count;
 mod diagnostic_array;
 mod diagnostics;
 mod expectation;
@@ -14,6 +15,7 @@ mod node;
 mod nodes;
 mod parameters;
 mod processes;
+mod publishers;
 mod services;
 mod topic;
 mod watch;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::core::{Atomic, Collector, GenericCounter};
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result};
-use ros_observer::QosPolicy;
+use ros_observer::{QosEvents, QosPolicy};
 use stream_statistics::StampClock;
 use topic_watch::{TopicMetrics, TopicStatus};
 
@@ -54,6 +54,7 @@ pub(crate) struct Families {
     jitter: GaugeVec,
     subscriptions: IntGaugeVec,
     incompatible: IntGaugeVec,
+    events: IntCounterVec,
     /// Topics that are watched, by what is seen of them.
     pub(crate) topics: IntGaugeVec,
     /// Topics that are not watched because there are too many.
@@ -75,6 +76,8 @@ pub(crate) struct WatchedMetrics {
     pub(crate) subscriptions: IntGauge,
     stamp_clock: Vec<(StampClock, IntGauge)>,
     incompatible: Vec<(QosPolicy, IntGauge)>,
+    /// In the order of [`EVENTS`].
+    events: [IntCounter; 2],
 }
 
 impl Families {
@@ -126,6 +129,11 @@ impl Families {
                 "Subscriptions that some publisher of the topic does not serve, by the QoS policy that keeps it from that.",
                 &["topic_name", "policy"],
             )?,
+            events: counter(
+                "ros_topic_qos_events_total",
+                "What the middleware itself says of this node's subscription: publishers that do not serve it, messages lost.",
+                &["topic_name", "event"],
+            )?,
             topics: registered(
                 registry,
                 IntGaugeVec::new(
@@ -170,6 +178,7 @@ impl Families {
             jitter: OptionalGauge::new(&self.jitter, labels),
             subscriptions: self.subscriptions.with_label_values(labels),
             incompatible: QosPolicy::ALL.into_iter().map(of_policy).collect(),
+            events: EVENTS.map(|event| self.events.with_label_values(&with(event))),
         }
     }
 
@@ -195,8 +204,14 @@ impl Families {
         for policy in QosPolicy::ALL {
             let _ = self.incompatible.remove_label_values(&with(policy.name()));
         }
+        for event in EVENTS {
+            let _ = self.events.remove_label_values(&with(event));
+        }
     }
 }
+
+/// What the middleware says of a subscription.
+const EVENTS: [&str; 2] = ["incompatible_qos", "message_lost"];
 
 /// Why the stamp of a message cannot be read.
 const REASONS: [&str; 2] = [cdr::Fault::WrongEncoding.reason(), cdr::Fault::Truncated.reason()];
@@ -210,6 +225,12 @@ impl WatchedMetrics {
     /// Counts a message whose stamp cannot be read.
     pub(crate) fn count_fault(&self, fault: cdr::Fault) {
         self.rejected[usize::from(fault != cdr::Fault::WrongEncoding)].inc();
+    }
+
+    /// Counts what the middleware said of a subscription since it had said no more than `before`.
+    pub(crate) fn count_events(&self, before: QosEvents, now: QosEvents) {
+        self.events[0].inc_by(now.incompatible.saturating_sub(before.incompatible));
+        self.events[1].inc_by(now.lost.saturating_sub(before.lost));
     }
 
     /// Shows the clock that the last message was stamped by.

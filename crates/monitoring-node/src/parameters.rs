@@ -80,7 +80,8 @@ pub(crate) fn declarations() -> Vec<Declaration> {
             default: ParameterValue::Double(10.0),
             description: "Seconds from one request to a service to the next.",
             settable: true,
-            constraint: SECONDS,
+            // Services are looked at this often.
+            constraint: Constraint::Double { min: 0.25, max: SECONDS_MAX },
         },
         Declaration {
             name: "service_timeout",

@@ -10,7 +10,7 @@ use prometheus::{
 use r2r::WrappedServiceTypeSupport;
 use r2r::rcl_interfaces::srv::{DescribeParameters, GetParameters};
 use r2r::std_srvs::srv::{Empty, SetBool, Trigger};
-use ros_observer::{Client, Error, NamesAndTypes, Node, Spinner};
+use ros_observer::{Client, Error, NamesAndTypes, Node, ResponseInfo, Spinner};
 
 use crate::metrics::{SCOPE, Scope, registered};
 use crate::parameters::Settings;
@@ -136,8 +136,16 @@ impl Askable for DescribeParameters::Service {
     }
 }
 
-/// The request that was sent and not yet answered.
-type Sent = Arc<Mutex<Option<(i64, Instant)>>>;
+/// A request that was sent and not yet answered.
+#[derive(Clone, Copy)]
+struct Request {
+    number: i64,
+    at: Instant,
+    timeout: Duration,
+}
+
+/// The request that an answer is waited for.
+type Sent = Arc<Mutex<Option<Request>>>;
 
 /// A client, whatever its type.
 trait Ask: Send {
@@ -169,7 +177,7 @@ pub(crate) struct Services {
     watched: BTreeMap<String, Watched>,
     /// Those that have series.
     shown: BTreeSet<String>,
-    /// Services of a type that cannot be asked, so that each is told of once.
+    /// Why services cannot be asked, so that each is told of once.
     refused: BTreeMap<String, String>,
 }
 
@@ -197,9 +205,9 @@ impl Services {
         }
         let graph = node.services()?;
         for name in &settings.services {
-            let offered_type = sole_type(&graph, name);
-            let is_current = match (self.watched.get(name), offered_type) {
-                (Some(watched), Some(offered)) => watched.service_type == offered,
+            let offered_type = offered_type(node, &graph, name)?;
+            let is_current = match (self.watched.get(name), &offered_type) {
+                (Some(watched), Some(offered)) => watched.service_type == *offered,
                 (Some(_), None) => true,
                 (None, _) => false,
             };
@@ -210,8 +218,10 @@ impl Services {
             self.shown.insert(name.clone());
             match offered_type {
                 Some(offered) => {
-                    if let Err(error) = self.watch(node, spinner, name, offered, metrics) {
-                        tracing::warn!(service = name, %error, "a service cannot be asked");
+                    // The one before goes first: a node has one type for a service.
+                    self.watched.remove(name);
+                    if let Err(error) = self.watch(node, spinner, name, &offered, metrics) {
+                        self.tell_once(name, &error.to_string());
                     }
                 }
                 None => metrics.up.set(0),
@@ -238,9 +248,7 @@ impl Services {
                 ask::<DescribeParameters::Service>(node, spinner, name, &metrics, &sent)
             }
             other => {
-                if self.refused.insert(name.to_owned(), other.to_owned()).as_deref() != Some(other) {
-                    tracing::warn!(service = name, service_type = other, "cannot be asked: only its presence is told");
-                }
+                self.tell_once(name, &format!("its type is {other}: only its presence is told"));
                 metrics.up.set(1);
                 return Ok(());
             }
@@ -248,6 +256,12 @@ impl Services {
         let service_type = service_type.to_owned();
         self.watched.insert(name.to_owned(), Watched { client: made?, service_type, metrics, sent, asked_at: None });
         Ok(())
+    }
+
+    fn tell_once(&mut self, name: &str, reason: &str) {
+        if self.refused.insert(name.to_owned(), reason.to_owned()).as_deref() != Some(reason) {
+            tracing::warn!(service = name, reason, "a service cannot be asked");
+        }
     }
 
     /// Asks the services whose turn it is, and gives up those that do not answer.
@@ -265,17 +279,30 @@ impl Watched {
         let is_offered = self.client.is_offered()?;
         self.metrics.up.set(i64::from(is_offered));
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        if sent.is_some_and(|(_, at)| now.saturating_duration_since(at) >= timeout) {
+        if sent.is_some_and(|request| now.saturating_duration_since(request.at) >= request.timeout) {
             *sent = None;
             self.metrics.timeouts.inc();
         }
         let is_due = self.asked_at.is_none_or(|at| now.saturating_duration_since(at) >= period);
         if is_offered && is_due && sent.is_none() {
             let at = Instant::now();
-            *sent = Some((self.client.send()?, at));
+            *sent = Some(Request { number: self.client.send()?, at, timeout });
             self.asked_at = Some(at);
         }
         Ok(())
+    }
+}
+
+impl Request {
+    /// How long the response took to come, however long it then waited for this thread. The middleware tells by the system's
+    /// clock when it came, which may have been set meanwhile: then it is the time until now.
+    fn round_trip(&self, response: ResponseInfo) -> Duration {
+        let elapsed = self.at.elapsed();
+        let waited_ns = match response.received_timestamp_ns {
+            0 => 0,
+            received_ns => node_runtime::system_time_ns().saturating_sub(received_ns),
+        };
+        u64::try_from(waited_ns).ok().and_then(|ns| elapsed.checked_sub(Duration::from_nanos(ns))).unwrap_or(elapsed)
     }
 }
 
@@ -288,11 +315,16 @@ fn ask<S: Askable>(
     sent: &Sent,
 ) -> std::result::Result<Box<dyn Ask>, Error> {
     let (metrics, sent) = (metrics.clone(), Arc::clone(sent));
-    let client = Client::<S>::new(node, name, move |number, response| {
+    let client = Client::<S>::new(node, name, move |info, response| {
         let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that comes too late has been counted as such.
-        let Some((_, at)) = sent.take_if(|(waited_for, _)| *waited_for == number) else { return };
-        metrics.round_trip.observe(at.elapsed().as_secs_f64());
+        // One that was given up has been counted as such.
+        let Some(request) = sent.take_if(|request| request.number == info.number) else { return };
+        let round_trip = request.round_trip(info);
+        if round_trip > request.timeout {
+            metrics.timeouts.inc();
+            return;
+        }
+        metrics.round_trip.observe(round_trip.as_secs_f64());
         if !S::is_success(&response) {
             metrics.unsuccessful.inc();
         }
@@ -301,10 +333,19 @@ fn ask<S: Askable>(
     Ok(Box::new(client))
 }
 
-/// The type of a service; none where it is not there, or its servers and clients disagree.
-fn sole_type<'a>(graph: &'a NamesAndTypes, name: &str) -> Option<&'a str> {
-    match graph.get(name)?.as_slice() {
-        [only] => Some(only),
-        _ => None,
+/// The type that a service is offered with; none where nobody offers it, or servers disagree.
+///
+/// The graph has the types of clients too, this node's own among them: where it knows several, the nodes are asked for what
+/// they offer.
+fn offered_type(node: &Node, graph: &NamesAndTypes, name: &str) -> std::result::Result<Option<String>, Error> {
+    let mut types: BTreeSet<String> = graph.get(name).into_iter().flatten().cloned().collect();
+    if types.len() > 1 {
+        types.clear();
+        for peer in node.nodes()? {
+            // One that has gone meanwhile offers nothing.
+            let offered = node.services_of(&peer).unwrap_or_default();
+            types.extend(offered.get(name).into_iter().flatten().cloned());
+        }
     }
+    Ok(types.pop_first().filter(|_| types.is_empty()))
 }

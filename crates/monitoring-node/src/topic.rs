@@ -6,19 +6,20 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use node_runtime::MonotonicClock;
-use ros_observer::{Endpoint, Error, Gid, MessageType, Node, Qos, QosPolicy, Spinner, Subscription, TakeIn};
+use ros_observer::{Endpoint, Error, Gid, MessageType, Node, Qos, QosEvents, QosPolicy, Spinner, Subscription, TakeIn};
 use stream_statistics::{JitterTracker, RateWindow, StampTracker};
 use topic_watch::{Arrivals, Progress, TopicStatus};
 
 use crate::expectation::{Expectation, Seen};
 use crate::intake::{DomainClocks, Intake, Latest};
 use crate::metrics::WatchedMetrics;
+use crate::publishers::Publishers;
 
 /// Messages kept for us by the middleware: they are taken as they come.
 const DEPTH: usize = 100;
 
 /// Where a simulation publishes its time.
-const CLOCK: &str = "/clock";
+pub(crate) const CLOCK: &str = "/clock";
 
 /// What all topics of a domain are watched with.
 pub(crate) struct Watch {
@@ -49,6 +50,8 @@ struct Unserved {
 struct Watched {
     message_type: String,
     subscription: Subscription,
+    /// What the middleware has said of it.
+    events: QosEvents,
 }
 
 pub(crate) struct Topic {
@@ -63,6 +66,7 @@ pub(crate) struct Topic {
     /// Why messages of the type cannot be seen, and of which type.
     unseen: Option<(String, String)>,
     latest: Arc<Latest>,
+    publishers: Publishers,
     rate: RateWindow,
     /// By the messages' own stamps.
     stamp_rate: RateWindow,
@@ -152,6 +156,7 @@ impl Topic {
     pub(crate) fn new(
         name: &str,
         metrics: WatchedMetrics,
+        publishers: Publishers,
         expectation: Expectation,
         status: TopicStatus,
         now: Instant,
@@ -166,6 +171,7 @@ impl Topic {
             watched: None,
             unseen: None,
             latest: Arc::new(Latest::new()),
+            publishers,
             rate: RateWindow::default(),
             stamp_rate: RateWindow::default(),
             usual_rate_hz: None,
@@ -212,6 +218,10 @@ impl Topic {
         };
         if self.published_since.is_none() {
             self.begin_anew();
+            self.latest.forget_stamp();
+            if self.is_clock() {
+                with.clocks.set_simulated_ns(None);
+            }
         }
         self.gone_since = if endpoints.is_empty() { self.gone_since.or(Some(now)) } else { None };
         self.unserved = endpoints.unserved();
@@ -221,6 +231,24 @@ impl Topic {
         self.incompatible.dedup();
         self.endpoints = endpoints;
         self.subscribe(with, spinner);
+        self.read_events();
+    }
+
+    /// Takes what the middleware itself says of the subscription. The endpoints tell of all pairs, and of which nodes, where
+    /// the middleware lets everyone know their QoS; this tells of our own in any case.
+    fn read_events(&mut self) {
+        let Some(watched) = &mut self.watched else { return };
+        match watched.subscription.qos_events() {
+            Ok(events) => {
+                self.metrics.count_events(watched.events, events);
+                if events.incompatible > watched.events.incompatible {
+                    let policy = events.last_policy.map_or("another policy", QosPolicy::name);
+                    tracing::warn!(topic = self.name, policy, "a publisher does not serve this node");
+                }
+                watched.events = events;
+            }
+            Err(error) => tracing::warn!(topic = self.name, %error, "the events of a topic are not known"),
+        }
     }
 
     /// Begins anew: rates, jitter, and the losses that are told in the diagnostics. Counters of metrics only rise.
@@ -235,8 +263,9 @@ impl Topic {
     fn begin_anew(&mut self) {
         self.rate.clear();
         self.stamp_rate.clear();
+        self.publishers.begin_anew();
         self.usual_rate_hz = None;
-        self.count_before = self.latest.count_and_arrival_ns().0;
+        self.count_before = self.latest.messages.read().0;
     }
 
     /// Whether nobody has had the topic for that long.
@@ -247,6 +276,10 @@ impl Topic {
     /// Whether its messages are seen, not its endpoints alone.
     pub(crate) fn is_watched(&self) -> bool {
         self.watched.is_some()
+    }
+
+    fn is_clock(&self) -> bool {
+        self.name == CLOCK
     }
 
     fn subscribe(&mut self, with: &Watch, spinner: &mut Spinner) {
@@ -263,7 +296,7 @@ impl Topic {
             Ok(subscription) => {
                 spinner.add_subscription(&subscription);
                 self.unseen = None;
-                self.watched = Some(Watched { message_type: wanted, subscription });
+                self.watched = Some(Watched { message_type: wanted, subscription, events: QosEvents::default() });
             }
             Err(error) => {
                 tracing::warn!(topic = self.name, message_type = wanted, %error, "watched through the graph alone");
@@ -282,8 +315,9 @@ impl Topic {
             latest: Arc::clone(&self.latest),
             jitter: JitterTracker::default(),
             stamps: StampTracker::default(),
+            publishers: self.publishers.counter(),
             is_stamped: MessageType::begins_with_stamp(message_type)?,
-            is_clock: self.name == CLOCK,
+            is_clock: self.is_clock(),
         };
         Subscription::of_type(
             support,
@@ -311,12 +345,12 @@ impl Topic {
         self.report.stamp_rate_hz = self.stamp_rate.rate_hz(0);
         self.report.skew_seconds = self.latest.skew_seconds();
         self.report.lost = self.metrics.shared.lost.get() - self.lost_before;
-        self.show();
+        self.show(now, now_ns);
         has_changed
     }
 
     fn see(&mut self, now: Instant, now_ns: u64) -> Seen {
-        let (count, arrival_ns) = self.latest.count_and_arrival_ns();
+        let (count, arrival_ns) = self.latest.messages.read();
         if count > self.count_before {
             self.rate.read(count, arrival_ns);
             if let Some(stamp_ns) = self.latest.stamp_ns().and_then(|stamp_ns| u64::try_from(stamp_ns).ok()) {
@@ -394,9 +428,10 @@ impl Topic {
         format!("{policy}: what {from} offers does not serve {to}{others}")
     }
 
-    fn show(&mut self) {
+    fn show(&mut self, now: Instant, now_ns: u64) {
         let report = &self.report;
         let _together = self.metrics.together();
+        self.publishers.look(&self.endpoints.publishers, now, now_ns);
         self.metrics.shared.set_status(report.status);
         self.metrics.rate.set(report.rate_hz);
         self.metrics.jitter.set(report.rate_hz.map(|_| self.latest.jitter_seconds()));

@@ -17,8 +17,9 @@ use crate::joint_limits::{JointLimits, LimitFamilies};
 use crate::metrics::{Families, Scope, Together};
 use crate::nodes::{NodeFamilies, NodeReport, Nodes};
 use crate::parameters::Settings;
+use crate::publishers::{PublisherFamilies, Publishers};
 use crate::services::{ServiceFamilies, Services};
-use crate::topic::{Endpoints, Report, Topic, Watch};
+use crate::topic::{CLOCK, Endpoints, Report, Topic, Watch};
 
 /// The graph is read at most this often, however much it changes: reading it costs something for every topic.
 const READ_EVERY: Duration = Duration::from_millis(250);
@@ -67,6 +68,7 @@ impl Orders {
 pub(crate) struct AllFamilies {
     pub(crate) together: Together,
     topics: Arc<Families>,
+    publishers: Arc<PublisherFamilies>,
     nodes: Arc<NodeFamilies>,
     services: Arc<ServiceFamilies>,
     diagnostics: Arc<DiagnosticFamilies>,
@@ -78,6 +80,7 @@ impl AllFamilies {
         let together = Together::default();
         Ok(Self {
             topics: Arc::new(Families::register(registry, &together)?),
+            publishers: Arc::new(PublisherFamilies::register(registry)?),
             nodes: Arc::new(NodeFamilies::register(registry, &together)?),
             services: Arc::new(ServiceFamilies::register(registry)?),
             diagnostics: Arc::new(DiagnosticFamilies::register(registry, &together)?),
@@ -95,6 +98,7 @@ pub(crate) struct Domain {
     settings: Settings,
     orders: Arc<Orders>,
     families: Arc<Families>,
+    publishers: Arc<PublisherFamilies>,
     diagnostics: Diagnostics,
     reports: Reports,
     topics: BTreeMap<String, Topic>,
@@ -122,6 +126,7 @@ impl Domain {
             settings,
             orders: Arc::default(),
             families: Arc::clone(&families.topics),
+            publishers: Arc::clone(&families.publishers),
             diagnostics: Diagnostics::new(&node)?,
             reports: Reports::default(),
             topics: BTreeMap::new(),
@@ -167,13 +172,14 @@ impl Domain {
             (self.read_at, self.is_changed) = (Some(now), false);
         }
         self.forget_what_is_gone(now);
-        self.services.look(self.settings.service_period, self.settings.service_timeout, now);
         self.joint_limits.look(self.watch.clock.nanoseconds(now));
         let has_changed = self.look_at_topics(now);
         let topics: Vec<_> = self.topics.values().map(|topic| topic.report.clone()).collect();
         let known = Known { domain: self.name.clone(), topics, nodes: self.nodes.reports() };
         self.diagnostics.tell(&known, has_changed, now);
         *self.reports.read() = known;
+        // Last, so that the thread waits for the answers next.
+        self.services.look(self.settings.service_period, self.settings.service_timeout, now);
     }
 
     /// Judges every topic; returns whether the state of one has changed.
@@ -228,10 +234,11 @@ impl Domain {
         names.extend(self.topics.keys().map(String::as_str));
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         self.refused.retain(|name| names.binary_search(name).is_ok());
-        // Those of which something is expected come first: the others must not take their places.
-        let (expected, others): (Vec<_>, Vec<_>) =
-            names.into_iter().partition(|name| self.settings.expectation(name).is_required);
-        for name in expected.into_iter().chain(others) {
+        // Those of which something is expected come first, and the clock that others are held against: the rest must not take
+        // their places.
+        let (first, others): (Vec<_>, Vec<_>) =
+            names.into_iter().partition(|name| name == CLOCK || self.settings.expectation(name).is_required);
+        for name in first.into_iter().chain(others) {
             self.read_topic(spinner, name, now)?;
         }
         self.count_topics();
@@ -273,8 +280,10 @@ impl Domain {
             return;
         }
         let status = if endpoints.publishers.is_empty() { TopicStatus::NoPublisher } else { TopicStatus::Silent };
-        let metrics = self.families.of_topic(&self.scope(name), name, status);
-        let topic = Topic::new(name, metrics, self.settings.expectation(name), status, now);
+        let scope = self.scope(name);
+        let metrics = self.families.of_topic(&scope, name, status);
+        let publishers = Publishers::new(Arc::clone(&self.publishers), &scope, name);
+        let topic = Topic::new(name, metrics, publishers, self.settings.expectation(name), status, now);
         self.topics.insert(name.to_owned(), topic);
         self.refused.remove(name);
     }

@@ -13,7 +13,16 @@ use crate::context::c_string;
 use crate::node::NodeHandle;
 use crate::{Error, GuardCondition, Node, error::check};
 
-type Handler<S> = Box<dyn FnMut(i64, <S as WrappedServiceTypeSupport>::Response) + Send>;
+type Handler<S> = Box<dyn FnMut(ResponseInfo, <S as WrappedServiceTypeSupport>::Response) + Send>;
+
+/// Which request a response belongs to, and when it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResponseInfo {
+    /// The number of the request.
+    pub number: i64,
+    /// When the middleware received the response: nanoseconds of the system clock; 0 where unknown.
+    pub received_timestamp_ns: i64,
+}
 
 /// Asks one service. Dropped, it ends with the spinner's turn.
 pub struct Client<S: WrappedServiceTypeSupport> {
@@ -42,11 +51,15 @@ unsafe impl Sync for Endpoint {}
 const BATCH_MAX: usize = 64;
 
 impl<S: WrappedServiceTypeSupport> Client<S> {
-    /// A client of the service `name`. `handler` gets each response with the number of its request, on the spinner's thread.
+    /// A client of the service `name`. `handler` gets each response on the spinner's thread.
     ///
     /// # Errors
     /// When the name is not legal, or the middleware refuses.
-    pub fn new(node: &Node, name: &str, handler: impl FnMut(i64, S::Response) + Send + 'static) -> Result<Self, Error> {
+    pub fn new(
+        node: &Node,
+        name: &str,
+        handler: impl FnMut(ResponseInfo, S::Response) + Send + 'static,
+    ) -> Result<Self, Error> {
         let operation = "make a client";
         let name = c_string(name, operation)?;
         // SAFETY: the client is zero-initialised, the node initialised and kept alive by the endpoint, the type support
@@ -133,8 +146,8 @@ impl<S: WrappedServiceTypeSupport> Asking for Shared<S> {
         let mut taken = Ok(());
         for _ in 0..pending {
             match take_response::<S>(&self.endpoint) {
-                Ok(Some((number, response))) => {
-                    (self.handler.lock().unwrap_or_else(PoisonError::into_inner))(number, response);
+                Ok(Some((info, response))) => {
+                    (self.handler.lock().unwrap_or_else(PoisonError::into_inner))(info, response);
                 }
                 // That one was for another client: the next may be for us.
                 Ok(None) => {}
@@ -151,18 +164,24 @@ impl Endpoint {
     }
 }
 
-fn take_response<S: WrappedServiceTypeSupport>(endpoint: &Endpoint) -> Result<Option<(i64, S::Response)>, Error> {
+fn take_response<S: WrappedServiceTypeSupport>(
+    endpoint: &Endpoint,
+) -> Result<Option<(ResponseInfo, S::Response)>, Error> {
     let native = S::Response::create_msg();
-    let mut id = MaybeUninit::<rmw_request_id_t>::zeroed();
+    let mut info = MaybeUninit::<rmw_service_info_t>::zeroed();
     let _calling = endpoint.calling();
     // SAFETY: the client is initialised; `native` is an initialised message of the response's C type.
-    let code = unsafe { rcl_take_response(endpoint.rcl.get(), id.as_mut_ptr(), native.cast()) };
+    let code = unsafe { rcl_take_response_with_info(endpoint.rcl.get(), info.as_mut_ptr(), native.cast()) };
     let taken = if code == RCL_RET_CLIENT_TAKE_FAILED as rcl_ret_t {
         Ok(None)
     } else {
-        // SAFETY: the take succeeded where this is evaluated, so id and message are filled in; all-zero is a valid id.
-        check(code, "take a response")
-            .map(|()| Some(unsafe { (id.assume_init().sequence_number, S::Response::from_native(&*native)) }))
+        // SAFETY: the take succeeded where this is evaluated, so info and message are filled in; all-zero is valid info.
+        check(code, "take a response").map(|()| unsafe {
+            let info = info.assume_init();
+            let number = info.request_id.sequence_number;
+            let info = ResponseInfo { number, received_timestamp_ns: info.received_timestamp };
+            Some((info, S::Response::from_native(&*native)))
+        })
     };
     S::Response::destroy_msg(native);
     taken

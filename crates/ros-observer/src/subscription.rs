@@ -9,7 +9,7 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use r2r::WrappedTypesupport;
 use r2r_rcl::*;
@@ -17,6 +17,7 @@ use r2r_rcl::*;
 use crate::context::c_string;
 use crate::node::NodeHandle;
 use crate::qos::Qos;
+use crate::qos_events::{Events, QosEvents};
 use crate::{Error, MessageType, Node, error::check};
 
 /// The identity of a publisher; a restarted publisher has a new one.
@@ -117,6 +118,8 @@ pub(crate) struct Shared {
     take_in: TakeIn,
     counts: Arc<Counts>,
     taking: UnsafeCell<Taking>,
+    /// Made when first asked for, and dropped before the subscription itself.
+    events: OnceLock<Events>,
 }
 
 /// What only the one who takes may touch.
@@ -185,6 +188,16 @@ impl Subscription {
         let code = unsafe { rcl_subscription_get_publisher_count(self.shared.rcl.get(), &mut count) };
         check(code, "count the publishers")?;
         Ok(count)
+    }
+
+    /// What the middleware itself says went wrong.
+    ///
+    /// # Errors
+    /// When it refuses to say.
+    pub fn qos_events(&self) -> Result<QosEvents, Error> {
+        let _guard = self.shared.node.changing();
+        // SAFETY: the subscription is initialised, and `Shared::drop` drops the events before it.
+        self.shared.events.get_or_init(|| unsafe { Events::of(self.shared.rcl.get()) }).read()
     }
 
     /// A view of the counts that may go to another thread.
@@ -257,6 +270,7 @@ impl Shared {
                 take_in,
                 counts: Arc::default(),
                 taking: UnsafeCell::new(Taking { buffer: empty_buffer()?, handler }),
+                events: OnceLock::new(),
             };
             let mut options = rcl_subscription_get_default_options();
             options.qos = qos.to_rmw();
@@ -357,6 +371,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let node = Arc::clone(&self.node);
         let _guard = node.changing();
+        self.events.take();
         // SAFETY: the last reference, so no callback and no spinner is at it; the node is alive; both structures are
         // initialised or zero-initialised, which fini accepts.
         unsafe {

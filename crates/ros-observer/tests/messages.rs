@@ -9,7 +9,8 @@ use r2r::rosgraph_msgs::msg::Clock;
 use r2r::sensor_msgs::msg::JointState;
 use r2r::std_srvs::srv::Trigger::{Request, Response, Service as Trigger};
 use ros_observer::{
-    Client, Context, Endpoint, MessageInfo, MessageType, Node, Publisher, Qos, Service, Spinner, Subscription, TakeIn,
+    Client, Context, Endpoint, MessageInfo, MessageType, Node, Publisher, Qos, QosEvents, QosPolicy, ResponseInfo,
+    Service, Spinner, Subscription, TakeIn,
 };
 
 const LONG_ENOUGH: Duration = Duration::from_secs(20);
@@ -206,6 +207,23 @@ fn publishers_are_listed_with_what_keeps_them_from_us() {
 }
 
 #[test]
+fn the_middleware_tells_of_a_publisher_that_does_not_serve_us() {
+    let node = node("events");
+    let mut spinner = Spinner::new(&node).expect("a spinner");
+    let asking = |qos| {
+        Subscription::new::<JointState>(&node, "events", qos, TakeIn::WaitSet, |_: &[u8], _: &MessageInfo| {})
+            .expect("one")
+    };
+    let (reliable, best_effort) = (asking(Qos::reliable(1)), asking(Qos::best_effort(1)));
+    let _publisher = Publisher::<JointState>::new(&node, "events", Qos::best_effort(1)).expect("a publisher");
+    turn_until(&mut spinner, "a match", || best_effort.publisher_count().expect("a count") == 1);
+    turn_until(&mut spinner, "the event", || reliable.qos_events().expect("events").incompatible == 1);
+    let again = reliable.qos_events().expect("events");
+    assert_eq!((again.incompatible, again.last_policy, again.lost), (1, Some(QosPolicy::Reliability), 0));
+    assert_eq!(best_effort.qos_events().expect("events"), QosEvents::default());
+}
+
+#[test]
 fn a_type_that_is_known_by_name_only_can_be_subscribed_to() {
     let node = node("by_name");
     let message_type = MessageType::find("sensor_msgs/msg/JointState").expect("an installed type");
@@ -325,7 +343,9 @@ fn a_client_gets_the_response_to_its_request() {
     let answer = |_| Response { success: true, message: "done".into() };
     spinner.add_service(Service::<Trigger>::new(&node, "asked", answer).expect("a service")).expect("added");
     let (sender, answered) = sync_channel(16);
-    let forward = move |number, response: Response| sender.send((number, response.message)).expect("a receiver");
+    let forward = move |info: ResponseInfo, response: Response| {
+        sender.send((info.number, response.message, info.received_timestamp_ns > 0)).expect("a receiver");
+    };
     let client = Client::<Trigger>::new(&node, "asked", forward).expect("a client");
     spinner.add_client(&client).expect("added");
     turn_until(&mut spinner, "the service", || client.is_offered().expect("an answer"));
@@ -336,7 +356,7 @@ fn a_client_gets_the_response_to_its_request() {
             last = answered.try_recv().ok();
             last.is_some()
         });
-        assert_eq!(last, Some((number, "done".to_owned())));
+        assert_eq!(last, Some((number, "done".to_owned(), true)));
     }
     drop(client);
     spinner.turn(Duration::ZERO).expect("a turn");

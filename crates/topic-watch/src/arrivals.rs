@@ -16,6 +16,15 @@ pub const NEVER: u64 = 0;
 /// Publishers of one topic whose sequence numbers are followed at a time.
 const TRACKED_PUBLISHERS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
+/// What is seen of a message before anybody has looked into it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Arrival {
+    /// Seconds since the message before, none for the first.
+    pub interval_seconds: Option<f64>,
+    /// Messages of its publisher that are missing before it.
+    pub lost: u64,
+}
+
 /// Counts the messages of one topic as they arrive.
 pub struct Arrivals {
     metrics: TopicMetrics,
@@ -41,15 +50,15 @@ impl Arrivals {
         Arc::clone(&self.last_recorded_ns)
     }
 
-    /// Counts a message that arrived at `arrival_ns` of a monotonic clock, before anybody has looked into it. Returns the
-    /// seconds since the one before, none for the first.
-    pub fn count(&mut self, arrival_ns: u64, info: &MessageInfo) -> Option<f64> {
+    /// Counts a message that arrived at `arrival_ns` of a monotonic clock, before anybody has looked into it.
+    pub fn count(&mut self, arrival_ns: u64, info: &MessageInfo) -> Arrival {
         let interval_seconds = self.intervals.observe(arrival_ns);
         if let Some(interval_seconds) = interval_seconds {
             self.metrics.interval.observe(interval_seconds);
         }
         let evicted_before = self.sequences.evicted();
-        add(&self.metrics.lost, self.sequences.observe(info.publisher, info.publication_sequence, arrival_ns));
+        let lost = self.sequences.observe(info.publisher, info.publication_sequence, arrival_ns);
+        add(&self.metrics.lost, lost);
         add(&self.metrics.untracked, self.sequences.evicted() - evicted_before);
         if info.source_timestamp_ns > 0 && info.received_timestamp_ns > 0 {
             match info.received_timestamp_ns - info.source_timestamp_ns {
@@ -57,7 +66,7 @@ impl Arrivals {
                 _ => self.metrics.source_from_future.inc(),
             }
         }
-        interval_seconds
+        Arrival { interval_seconds, lost }
     }
 
     /// Counts that the message that arrived then could be used.

@@ -12,7 +12,7 @@ mod metrics;
 mod progress;
 mod status;
 
-pub use arrivals::{Arrivals, NEVER};
+pub use arrivals::{Arrival, Arrivals, NEVER};
 pub use metrics::{Families, TopicMetrics};
 pub use progress::Progress;
 pub use status::TopicStatus;

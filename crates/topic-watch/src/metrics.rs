@@ -94,7 +94,7 @@ impl Families {
             )?,
             age: histogram(
                 "ros_message_age_seconds",
-                "Age of a message when it was received: ROS time less the stamp in its header.",
+                "Age of a message when it was received: the time of its clock less the stamp in its header.",
                 AGE_BUCKETS_SECONDS,
             )?,
             latency: histogram(
@@ -109,12 +109,12 @@ impl Families {
             )?,
             undated: counter(
                 "ros_message_undated_total",
-                "Messages of no known age, since /clock has told no ROS time yet (use_sim_time).",
+                "Messages of no known age, since nothing on /clock has told the time of their stamps yet.",
                 &[],
             )?,
             stamp_from_future: counter(
                 "ros_message_from_future_total",
-                "Messages with a stamp ahead of ROS time here, of no known age.",
+                "Messages with a stamp ahead of the time of its clock here, of no known age.",
                 &[],
             )?,
             source_from_future: counter(
@@ -130,10 +130,10 @@ impl Families {
             )?,
             rejected: counter(
                 "ros_messages_rejected_total",
-                "Messages refused, or recorded without some of their joints, by reason.",
+                "Messages refused, or recorded in part, by reason.",
                 &["reason"],
             )?,
-            publishers: gauge("ros_topic_publishers", "Publishers of the right type and compatible QoS.", &[])?,
+            publishers: gauge("ros_topic_publishers", "Publishers that this node counts for the topic.", &[])?,
             status: gauge(
                 "ros_topic_status",
                 "Why the topic has data or has none: 1 for the one state that holds.",

@@ -114,6 +114,14 @@ impl Parameters {
         services::offer(self, node, spinner, Box::new(on_change))
     }
 
+    /// Stores a value, or takes it away; returns the one before.
+    fn replace(&self, name: &str, value: &ParameterValue) -> Option<ParameterValue> {
+        match value {
+            ParameterValue::NotSet => self.values().remove(name),
+            value => self.values().insert(name.to_owned(), value.clone()),
+        }
+    }
+
     fn values(&self) -> MutexGuard<'_, BTreeMap<String, ParameterValue>> {
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -144,8 +152,12 @@ impl Parameters {
         Ok((declared, value))
     }
 
-    /// As `checked`, and that the parameter may be set now.
+    /// As `checked`, and that the parameter may be set now. One of a kind may also be set to nothing, as `ros2 param delete` does.
     fn settable(&self, name: &str, value: ParameterValue) -> Result<ParameterValue, Refusal> {
+        let is_of_kind = |declared: &Declaration| declared.settable && declared.around().is_some();
+        if value == ParameterValue::NotSet && self.declaration(name).is_some_and(is_of_kind) {
+            return Ok(value);
+        }
         let (declared, value) = self.checked(name, value)?;
         if declared.settable { Ok(value) } else { Err(Refusal::ReadOnly { name: shortened(name) }) }
     }
@@ -207,6 +219,8 @@ mod tests {
         for (name, value) in [("topics..rate", 1.0), ("topics./imu.rates", 1.0), ("topics./imu.rate", -1.0)] {
             assert!(parameters.settable(name, ParameterValue::Double(value)).is_err(), "{name}");
         }
+        assert_eq!(parameters.settable("topics./scan.rate", ParameterValue::NotSet), Ok(ParameterValue::NotSet));
+        assert!(parameters.settable("stale_after", ParameterValue::NotSet).is_err());
     }
 
     #[test]

@@ -135,19 +135,18 @@ impl Setter {
 
     fn apply(&self, changes: Vec<(String, ParameterValue)>) {
         let mut on_change = self.on_change.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, value) in &changes {
-            self.parameters.values().insert(name.clone(), value.clone());
-            on_change(name, value);
+        let mut event = msg::ParameterEvent { stamp: system_time(), node: self.node.clone(), ..Default::default() };
+        for (name, value) in changes {
+            let message = msg::Parameter { name: name.clone(), value: to_message(&value) };
+            let told = match (self.parameters.replace(&name, &value), &value) {
+                (_, ParameterValue::NotSet) => &mut event.deleted_parameters,
+                (None, _) => &mut event.new_parameters,
+                (Some(_), _) => &mut event.changed_parameters,
+            };
+            told.push(message);
+            on_change(&name, &value);
             tracing::info!(parameter = name, ?value, "a parameter was set");
         }
-        let changed =
-            |(name, value): &(String, ParameterValue)| msg::Parameter { name: name.clone(), value: to_message(value) };
-        let event = msg::ParameterEvent {
-            stamp: system_time(),
-            node: self.node.clone(),
-            changed_parameters: changes.iter().map(changed).collect(),
-            ..Default::default()
-        };
         if let Err(error) = self.events.publish(&event) {
             tracing::warn!(%error, "nobody was told of a changed parameter");
         }
