@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -13,7 +14,7 @@ import pytest
 from domain import reserved_domain_id
 from exporter import PROGRAM, TOPIC, Exporter, RunExporter, StartExporter
 from monitor import PROGRAM as MONITOR_PROGRAM
-from monitor import Monitor, StartMonitor
+from monitor import NVML, Monitor, StartMonitor
 from program import Arguments, Ended, ParameterValue, Program, run_program
 from robot import Robot, Talker
 
@@ -59,6 +60,16 @@ def start_monitor(domain_id: int, tmp_path: Path) -> Iterator[StartMonitor]:
     """The same for monitors."""
     with starter(Monitor, MONITOR_PROGRAM, domain_id, tmp_path) as start:
         yield start
+
+
+@pytest.fixture
+def mock_nvml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that the test starts find two GPUs, those of mock_nvml.c."""
+    library = tmp_path / "mock" / NVML
+    library.parent.mkdir()
+    source = Path(__file__).with_name("mock_nvml.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source], check=True)
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent), prepend=os.pathsep)
 
 
 @contextmanager

@@ -14,6 +14,9 @@ from waiting import TIMEOUT_S
 NODE_NAME = "monitoring_node"
 PROGRAM = RELEASE / NODE_NAME
 
+# The library of NVIDIA's driver that it asks for GPUs.
+NVML = "libnvidia-ml.so.1"
+
 STATUSES = TOPIC_STATUSES | {"graph_only", "too_slow", "too_fast", "late"}
 
 

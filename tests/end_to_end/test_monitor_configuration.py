@@ -34,6 +34,7 @@ def test_the_parameters_of_a_topic_are_those_of_the_node(monitor: Monitor, robot
     assert sorted(documented) == sorted(KIND.findall(refused.reason))
 
 
+@pytest.mark.usefixtures("mock_nvml")
 def test_the_metrics_are_those_of_a_scrape(start_monitor: StartMonitor, robot: Robot) -> None:
     parameters = {"max_topics": 1, "services": ["/nobody/asks"], "max_diagnostics": 1, "diagnostic_keys": ["number"]}
     monitor = start_monitor(parameters=parameters)
@@ -74,7 +75,10 @@ def test_the_metrics_are_those_of_a_scrape(start_monitor: StartMonitor, robot: R
             ),
             "diagnostics, joint limits and publishers",
         )
-    scrape = monitor.scrape_until(lambda scrape: "ros_topics_refused_total{" in scrape.text, "a topic refused")
+    scrape = monitor.scrape_until(
+        lambda scrape: all(f"{family}{{" in scrape.text for family in ("ros_topics_refused_total", "gpu_power_watts")),
+        "a topic refused, and GPUs",
+    )
     assert_metrics_are_documented(PAGE, scrape)
 
 

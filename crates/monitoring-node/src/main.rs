@@ -6,6 +6,7 @@ mod diagnostic_array;
 mod diagnostics;
 mod expectation;
 mod foreign_diagnostics;
+mod gpu;
 mod host;
 mod intake;
 mod joint_limits;

@@ -9,6 +9,7 @@ use prometheus::Registry;
 use r2r::std_srvs::srv::Trigger;
 use ros_observer::{Context, Node, Service, Spinner, TakeIn};
 
+use crate::gpu::Gpus;
 use crate::host::Host;
 use crate::metrics::{Together, lock};
 use crate::nodes::NodeReport;
@@ -27,6 +28,7 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let clock = MonotonicClock::new();
     let registry = Registry::new();
     registry.register(Box::new(Host::new()?))?;
+    registry.register(Box::new(Gpus::new()?))?;
     let families = AllFamilies::register(&registry)?;
     let mut spinner = Spinner::new(&startup.node)?;
     let mut domains = domains(&startup, &families, clock)?;
