@@ -17,7 +17,8 @@ def help_text(run_to_the_end: RunExporter) -> str:
 
 def flags_of(help_text: str) -> dict[str, str]:
     """The default of each flag by its name, empty where there is none."""
-    entries = re.split(r"^ +(?:-\w, +|)(?=--)", help_text, flags=re.MULTILINE)[1:]
+    of_flags = help_text.partition("Arguments after --ros-args")[0]
+    entries = re.split(r"^ +(?:-\w, +|)(?=--)", of_flags, flags=re.MULTILINE)[1:]
     found: dict[str, str] = {}
     for entry in entries:
         name = re.match(r"--[\w.-]+", entry)
@@ -37,6 +38,12 @@ def test_the_flags_are_those_of_help(help_text: str) -> None:
     for name, default in flags.items():
         assert "".join(code(rows[name][1])) == default, name
         assert rows[name][2], name
+
+
+def test_help_has_every_parameter(help_text: str, exporter: Exporter, robot: Robot) -> None:
+    of_parameters = help_text.partition("\nParameters:\n")[2]
+
+    assert set(re.findall(r"^  (\S+)$", of_parameters, re.MULTILINE)) == Parameters(robot).names()
 
 
 def test_the_parameters_are_those_of_the_node(exporter: Exporter, robot: Robot) -> None:

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
+use crate::Declaration;
+
 /// What a node says of itself.
 #[derive(Debug, Clone, Copy)]
 pub struct NodeInfo {
@@ -84,20 +86,28 @@ impl Arguments {
     ///
     /// # Errors
     /// clap's, which also stand for `--help` and `--version`.
-    pub(crate) fn parse(info: &NodeInfo, arguments: impl IntoIterator<Item = String>) -> Result<Self, clap::Error> {
+    pub(crate) fn parse(
+        info: &NodeInfo,
+        parameters: &[Declaration],
+        arguments: impl IntoIterator<Item = String>,
+    ) -> Result<Self, clap::Error> {
         let all: Vec<String> = arguments.into_iter().collect();
-        let matches = command(info).try_get_matches_from(without_ros_arguments(&all))?;
+        let matches = command(info, parameters).try_get_matches_from(without_ros_arguments(&all))?;
         let flags = Flags::from_arg_matches(&matches)?;
         Ok(Self { web: flags.web, log: flags.log, ros: all })
     }
 }
 
-fn command(info: &NodeInfo) -> clap::Command {
+fn command(info: &NodeInfo, parameters: &[Declaration]) -> clap::Command {
     Flags::command()
         .name(info.name)
         .about(info.about)
         .version(concat!(env!("CARGO_PKG_VERSION")))
-        .after_help("Arguments after --ros-args go to ROS: -p NAME:=VALUE, --params-file FILE, -r FROM:=TO, …")
+        .after_help(format!(
+            "Arguments after --ros-args go to ROS: -p NAME:=VALUE, --params-file FILE, -r FROM:=TO, …\n\n\
+             Parameters:\n{}",
+            parameters.iter().map(Declaration::help).collect::<String>().trim_end()
+        ))
         .mut_arg("listen_addresses", |argument| argument.default_value(info.listen_address))
 }
 
@@ -123,7 +133,7 @@ mod tests {
     const INFO: NodeInfo = NodeInfo { name: "a_node", about: "A node.", listen_address: "0.0.0.0:8000" };
 
     fn parse(line: &str) -> Result<Arguments, clap::Error> {
-        Arguments::parse(&INFO, line.split(' ').map(str::to_owned))
+        Arguments::parse(&INFO, &[], line.split(' ').map(str::to_owned))
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn run(
             return report(info, &failure, Format::Text);
         }
     };
-    let arguments = match Arguments::parse(info, arguments) {
+    let arguments = match Arguments::parse(info, &declarations, arguments) {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
     };

@@ -164,6 +164,15 @@ impl Parameters {
 }
 
 impl Declaration {
+    /// What `--help` says of it, in the form of clap's options.
+    pub(crate) fn help(&self) -> String {
+        let default = match (self.around(), &self.default) {
+            (Some(_), _) => String::new(),
+            (None, default) => format!(" [default: {}]", text(default)),
+        };
+        format!("  {}\n          {}{default}\n", self.name, self.description)
+    }
+
     /// What stands before and after the `*` of the name, if it has one.
     fn around(&self) -> Option<(&'static str, &'static str)> {
         self.name.split_once('*')
@@ -173,6 +182,22 @@ impl Declaration {
     fn which<'a>(&self, name: &'a str) -> Option<&'a str> {
         let (before, after) = self.around()?;
         name.strip_prefix(before)?.strip_suffix(after).filter(|which| !which.is_empty())
+    }
+}
+
+/// A value as it is written after `:=`.
+fn text(value: &ParameterValue) -> String {
+    match value {
+        ParameterValue::NotSet => String::new(),
+        ParameterValue::Bool(value) => value.to_string(),
+        ParameterValue::Integer(value) => value.to_string(),
+        ParameterValue::Double(value) => format!("{value:?}"),
+        ParameterValue::String(value) => format!("{value:?}"),
+        ParameterValue::BoolArray(values) => format!("{values:?}"),
+        ParameterValue::ByteArray(values) => format!("{values:?}"),
+        ParameterValue::IntegerArray(values) => format!("{values:?}"),
+        ParameterValue::DoubleArray(values) => format!("{values:?}"),
+        ParameterValue::StringArray(values) => format!("{values:?}"),
     }
 }
 
@@ -221,6 +246,14 @@ mod tests {
         }
         assert_eq!(parameters.settable("topics./scan.rate", ParameterValue::NotSet), Ok(ParameterValue::NotSet));
         assert!(parameters.settable("stale_after", ParameterValue::NotSet).is_err());
+    }
+
+    #[test]
+    fn help_tells_what_is_written_in_place_of_the_default() {
+        let told: Vec<_> = declarations().iter().map(Declaration::help).collect();
+        assert_eq!(told[0], "  stale_after\n          Seconds. [default: 5.0]\n");
+        assert_eq!(told[1], "  qos\n          Reliability. [default: \"auto\"]\n");
+        assert_eq!(told[2], "  topics.*.rate\n          Hertz.\n");
     }
 
     #[test]
