@@ -47,7 +47,10 @@ impl Description {
         check_extent(urdf)?;
         let robot = urdf_rs::read_from_string(urdf).map_err(|error| BadDescription(error.to_string()))?;
         if robot.joints.len() > JOINTS_MAX as usize {
-            return Err(BadDescription(format!("{} joints, of which at most {JOINTS_MAX} are read", robot.joints.len())));
+            return Err(BadDescription(format!(
+                "{} joints, of which at most {JOINTS_MAX} are read",
+                robot.joints.len()
+            )));
         }
         let joints: BTreeMap<&str, &urdf_rs::Joint> =
             robot.joints.iter().map(|joint| (joint.name.as_str(), joint)).collect();

@@ -16,7 +16,7 @@ const MOVING_FOR_NS: u64 = 500_000_000;
 const GAP_NS_MAX: u64 = 1_000_000_000;
 
 /// Of a joint without messages for this long nothing is known, not even whether a command still holds.
-const STALE_AFTER_NS: u64 = 5_000_000_000;
+pub const STALE_AFTER_NS: u64 = 5_000_000_000;
 
 /// The values of a joint in one message; NaN where it has none.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -259,11 +259,7 @@ mod tests {
 
     /// A joint that is seen ten times a second, at the positions and with the commands of each tenth; in which tenths it is
     /// frozen, when that takes a second.
-    fn frozen_tenths(
-        tenths: u64,
-        position: impl Fn(u64) -> f64,
-        command: impl Fn(u64) -> Option<Command>,
-    ) -> Vec<u64> {
+    fn frozen_tenths(tenths: u64, position: impl Fn(u64) -> f64, command: impl Fn(u64) -> Option<Command>) -> Vec<u64> {
         let mut joint = joint();
         let is_frozen_in = |tenth: &u64| {
             let now_ns = tenth * SECOND_NS / 10;
@@ -319,7 +315,7 @@ mod tests {
         let stuck_at_last = |tenth: u64| 0.01 * tenth.min(20) as f64;
         let ahead = |tenth: u64| Some(to(0.3 + 0.01 * tenth as f64));
         assert_eq!(frozen_tenths(40, stuck_at_last, ahead), (30..40).collect::<Vec<_>>());
-        let there_in_between = |tenth: u64| Some(to(if tenth % 8 == 0 { 0.0 } else { 0.5 }));
+        let there_in_between = |tenth: u64| Some(to(if tenth.is_multiple_of(8) { 0.0 } else { 0.5 }));
         assert_eq!(frozen_tenths(40, |_| 0.0, there_in_between), []);
     }
 

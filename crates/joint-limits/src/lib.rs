@@ -10,5 +10,5 @@ mod limits;
 
 pub use command::Command;
 pub use description::{BadDescription, Description, JOINTS_MAX};
-pub use joint::{Joint, JointValues, frozen};
+pub use joint::{Joint, JointValues, STALE_AFTER_NS, frozen};
 pub use limits::{Limits, Margin, Motion, Quantity};
