@@ -1,13 +1,16 @@
 //! `monitoring_node`: every topic and node of a ROS graph as Prometheus metrics and as diagnostics, with the reason when
 //! data is missing.
 
+mod described_robot;
 mod diagnostic_array;
 mod diagnostics;
 mod expectation;
 mod foreign_diagnostics;
 mod host;
 mod intake;
+mod joint_command;
 mod joint_limits;
+mod limit_families;
 mod metrics;
 mod names;
 mod node;
