@@ -194,7 +194,7 @@ def test_a_robot_that_has_left_leaves_nothing_behind(
 
     families = ("ros_joint_limit_margin", "ros_joint_states_rejected_total", "ros_joint_commands_rejected_total")
     with repeatedly(publish, 0.02):
-        monitor.scrape_until(lambda scrape: all(f"{family}{{" in scrape.text for family in families), "all of the robot")
+        monitor.scrape_until(lambda scrape: all(f"{family}{{" in scrape.text for family in families), "the robot")
     robot.close()
     monitor.scrape_until(lambda scrape: NAMESPACE not in scrape.text, "nothing of the robot")
 
@@ -300,7 +300,8 @@ def test_a_joint_that_does_not_do_what_it_is_asked_to_is_frozen(
         assert time.monotonic() - asked_at > FROZEN_AFTER_S
         assert of_joint(scrape, "ros_joint_frozen", "slide") == 0, "it is where it should be"
 
-        arm.velocities["hinge"] = 0.002
+        # The other way: it is not there by the time that it counts as moving.
+        arm.velocities["hinge"] = -0.002
         wait_for_frozen(0)
 
         # There at last. The other one shows when it has been there for long.
