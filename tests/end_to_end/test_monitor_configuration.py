@@ -54,13 +54,16 @@ def test_the_metrics_are_those_of_a_scrape(start_monitor: StartMonitor, robot: R
     urdf = '<robot name="a"><link name="a"/><link name="b"/><joint name="elbow" type="revolute"><parent link="a"/>'
     urdf += '<child link="b"/><limit lower="-1" upper="1" velocity="1" effort="1"/></joint></robot>'
     description = robot.talker("/robot_description", qos("reliable", "transient_local"), String)
+    # One more than are followed.
+    commands = [robot.talker(f"/arm{number}/joint_command") for number in range(33)]
 
     def tell() -> None:
         description.publisher.publish(String(data=urdf))
         talker.publish(["elbow"], [0.0])
         other.publish(["elbow"], [0.0])
         diagnostics.publisher.publish(DiagnosticArray(status=statuses))
-        diagnostics.publish_bytes(b"\0\1\0\0")
+        for one in (diagnostics, talker, commands[0]):
+            one.publish_bytes(b"\0\1\0\0")
 
     with repeatedly(tell, 0.05):
         monitor.scrape_until(
@@ -71,6 +74,9 @@ def test_the_metrics_are_those_of_a_scrape(start_monitor: StartMonitor, robot: R
                     "ros_diagnostics_rejected_total",
                     "ros_joint_limit_margin",
                     "ros_publisher_rate_hertz",
+                    "ros_joint_states_rejected_total",
+                    "ros_joint_commands_rejected_total",
+                    "ros_robot_topics_refused_total",
                 )
             ),
             "diagnostics, joint limits and publishers",

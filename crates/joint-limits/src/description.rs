@@ -17,6 +17,9 @@ const BYTES_MAX: usize = 4 << 20;
 const ELEMENTS_MAX: usize = 100_000;
 const DEPTH_MAX: usize = 32;
 
+/// The most joints of a robot: for each that is seen, values and series are kept.
+pub const JOINTS_MAX: u32 = 10_000;
+
 /// Joints that follow one another are looked through up to this far: longer chains are circles.
 const MIMIC_DEPTH_MAX: usize = 32;
 
@@ -35,13 +38,20 @@ impl Description {
     /// Reads a URDF (<https://wiki.ros.org/urdf/XML/joint>). Joints that have no single axis are left out.
     ///
     /// # Errors
-    /// When the text is no URDF, longer than 4 MiB, of more than 100,000 elements or of more than 32 in one another.
+    /// When the text is no URDF, longer than 4 MiB, of more than 100,000 elements or of more than 32 in one another, or has
+    /// more than 10,000 joints.
     pub fn read(urdf: &str) -> Result<Self, BadDescription> {
         if urdf.len() > BYTES_MAX {
             return Err(BadDescription(format!("{} bytes, of which at most {BYTES_MAX} are read", urdf.len())));
         }
         check_extent(urdf)?;
         let robot = urdf_rs::read_from_string(urdf).map_err(|error| BadDescription(error.to_string()))?;
+        if robot.joints.len() > JOINTS_MAX as usize {
+            return Err(BadDescription(format!(
+                "{} joints, of which at most {JOINTS_MAX} are read",
+                robot.joints.len()
+            )));
+        }
         let joints: BTreeMap<&str, &urdf_rs::Joint> =
             robot.joints.iter().map(|joint| (joint.name.as_str(), joint)).collect();
         let limits = joints.iter().filter_map(|(name, joint)| Some(((*name).to_owned(), limits(joint, &joints)?)));
@@ -182,5 +192,13 @@ mod tests {
         let nested = format!("<robot name=\"a\">{}{}</robot>", "<a>".repeat(50_000), "</a>".repeat(50_000));
         assert!(Description::read(&nested).is_err());
         assert!(Description::read(&format!("<robot name=\"a\">{}</robot>", "<a/>".repeat(ELEMENTS_MAX))).is_err());
+    }
+
+    #[test]
+    fn a_description_of_too_many_joints_is_refused_with_their_number() {
+        let joints: Vec<_> = (0..=JOINTS_MAX).map(|number| joint(&number.to_string(), "continuous", "")).collect();
+        assert_eq!(read(&joints[1..]).len(), JOINTS_MAX as usize);
+        let told = Description::read(&robot(&joints)).unwrap_err().to_string();
+        assert_eq!(told, "no URDF: 10001 joints, of which at most 10000 are read");
     }
 }

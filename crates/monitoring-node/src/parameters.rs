@@ -26,6 +26,8 @@ const SECONDS: Constraint = Constraint::Double { min: 0.001, max: SECONDS_MAX };
 /// What this node and the tools of ROS bring into a graph, which is nobody's data.
 const DENIED: [&str; 4] = ["/rosout", "/parameter_events", "/**/diagnostics", "/**/diagnostics_agg"];
 const DIAGNOSTICS: [&str; 2] = ["/**/diagnostics", "/**/diagnostics_agg"];
+/// As joint_trajectory_controller, Isaac Sim and topic_based_ros2_control name them.
+const JOINT_COMMANDS: [&str; 3] = ["/**/joint_trajectory", "/**/*joint_command", "/**/*joint_commands"];
 const IGNORED_NODES: [&str; 6] =
     ["/**/_ros2cli_*", "/**/rviz*", "/**/rosbag2_*", "/**/*_bridge*", "/**/foxglove*", "/**/launch_ros_*"];
 
@@ -110,6 +112,14 @@ pub(crate) fn declarations() -> Vec<Declaration> {
             description: "Diagnostic statuses shown; more are refused and counted.",
             settable: true,
             constraint: Constraint::Integer { min: 0, max: 100_000 },
+        },
+        Declaration {
+            name: "joint_commands",
+            default: texts(&JOINT_COMMANDS),
+            description: "Topics of type trajectory_msgs/msg/JointTrajectory or sensor_msgs/msg/JointState that ask something \
+                          of a robot's joints.",
+            settable: true,
+            constraint: Constraint::Checked("patterns of full names", check_patterns),
         },
         Declaration {
             name: "max_topics",
@@ -214,6 +224,7 @@ pub(crate) struct Settings {
     pub(crate) diagnostics: Patterns,
     pub(crate) diagnostic_keys: Vec<String>,
     pub(crate) max_diagnostics: usize,
+    pub(crate) joint_commands: Patterns,
     pub(crate) max_topics: usize,
     pub(crate) forget_after: Duration,
     pub(crate) robot: Option<RobotPattern>,
@@ -240,6 +251,7 @@ impl Settings {
             diagnostics: patterns("diagnostics"),
             diagnostic_keys: parameters.get("diagnostic_keys"),
             max_diagnostics: parameters.get::<i64>("max_diagnostics") as usize,
+            joint_commands: patterns("joint_commands"),
             max_topics: parameters.get::<i64>("max_topics") as usize,
             forget_after: seconds("forget_after"),
             robot: RobotPattern::parse(&parameters.get::<String>("robot")).expect("the pattern was checked"),

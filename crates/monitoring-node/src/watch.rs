@@ -13,7 +13,8 @@ use topic_watch::TopicStatus;
 use crate::diagnostics::Diagnostics;
 use crate::foreign_diagnostics::{DiagnosticFamilies, ForeignDiagnostics};
 use crate::intake::DomainClocks;
-use crate::joint_limits::{JointLimits, LimitFamilies};
+use crate::joint_limits::JointLimits;
+use crate::limit_families::LimitFamilies;
 use crate::metrics::{Families, Scope, Together};
 use crate::nodes::{NodeFamilies, NodeReport, Nodes};
 use crate::parameters::Settings;
@@ -248,7 +249,7 @@ impl Domain {
         self.nodes.look_at_processes(scope_of);
         let services = self.services.read(node, spinner, &self.settings, scope_of);
         let diagnostics = self.foreign_diagnostics.read(node, spinner, &self.settings, &graph, scope_of);
-        let limits = self.joint_limits.read(node, spinner, &graph, scope_of);
+        let limits = self.joint_limits.read(node, spinner, &self.settings, &graph, scope_of);
         nodes.and(services).and(diagnostics).and(limits)
     }
 
