@@ -2,7 +2,6 @@
 //! data is missing.
 
 mod arrival_count;
-mod described_robot;
 mod diagnostic_array;
 mod diagnostics;
 mod expectation;
@@ -10,9 +9,7 @@ mod foreign_diagnostics;
 mod gpu;
 mod host;
 mod intake;
-mod joint_command;
-mod joint_limits;
-mod limit_families;
+mod joints;
 mod metrics;
 mod names;
 mod node;

@@ -12,8 +12,8 @@ use r2r::sensor_msgs::msg::JointState;
 use r2r::std_msgs::msg::String as Text;
 use ros_observer::{Error, MessageType, Node, Qos, Spinner, Subscription, TakeIn};
 
-use crate::joint_command::{CommandType, JointCommands};
-use crate::limit_families::{LimitFamilies, Rejections};
+use super::joint_command::{CommandType, JointCommands};
+use super::limit_families::{LimitFamilies, Rejections};
 use crate::metrics::{Scope, lock, raise_to};
 
 /// The last part of the name of every description.

@@ -1,15 +1,19 @@
 //! How joints keep to the limits of their robot's description, for every robot of a domain: `robot_description` says what
 //! the joints of `joint_states` in the same namespace may do; topics of commands below it, what they are asked to do.
 
+mod described_robot;
+mod joint_command;
+mod limit_families;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use node_runtime::MonotonicClock;
 use ros_observer::{Endpoint, Error, NamesAndTypes, Node, Spinner};
 
-use crate::described_robot::{CommandTopic, DESCRIPTION, Following, Robot, namespace};
-use crate::joint_command;
-use crate::limit_families::LimitFamilies;
+pub(crate) use limit_families::LimitFamilies;
+
+use self::described_robot::{CommandTopic, DESCRIPTION, Following, Robot, namespace};
 use crate::metrics::{Scope, lock};
 use crate::parameters::Settings;
 
