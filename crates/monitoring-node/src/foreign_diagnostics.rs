@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use prometheus::{GaugeVec, IntCounterVec, Opts, Registry, Result};
 use r2r::diagnostic_msgs::msg::DiagnosticArray;
 use ros_observer::{Endpoint, Error, NamesAndTypes, Node, Qos, Spinner, Subscription, TakeIn};
+use topic_watch::Forget;
 
 use crate::diagnostic_array::{Status, statuses};
 use crate::metrics::{SCOPE, Scope, Together, lock, registered};
@@ -78,10 +79,9 @@ impl DiagnosticFamilies {
     fn forget(&self, scope: &Scope, topic: &str) {
         let scope = scope.labels();
         let labels = &[&scope[..], &[topic]].concat()[..];
-        // What is not there need not go: the results say no more.
-        let _ = self.refused.remove_label_values(labels);
+        self.refused.forget(labels);
         for reason in cdr::Fault::ALL.map(cdr::Fault::reason) {
-            let _ = self.rejected.remove_label_values(&[labels, &[reason]].concat());
+            self.rejected.forget(&[labels, &[reason]].concat());
         }
     }
 }
@@ -270,16 +270,16 @@ impl Told {
         let gone: Vec<_> =
             self.shown.iter().filter(|key| is_stale || !self.values.contains_key(*key)).cloned().collect();
         for key in gone {
-            let _ = families.value.remove_label_values(&with(&key));
+            families.value.forget(&with(&key));
             self.shown.remove(&key);
         }
         if age < forget_after {
             families.age.with_label_values(labels).set(age.as_secs_f64());
         } else {
-            let _ = families.age.remove_label_values(labels);
+            families.age.forget(labels);
         }
         if is_stale {
-            let _ = families.level.remove_label_values(labels);
+            families.level.forget(labels);
             return;
         }
         families.level.with_label_values(labels).set(f64::from(self.level));

@@ -6,7 +6,7 @@ use prometheus::core::{Atomic, Collector, GenericCounter};
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result};
 use ros_observer::{QosEvents, QosPolicy};
 use stream_statistics::StampClock;
-use topic_watch::{TopicMetrics, TopicStatus};
+use topic_watch::{Forget, TopicMetrics, TopicStatus};
 
 /// The labels that come before `topic_name` or `node_name`.
 pub(crate) const SCOPE: [&str; 2] = ["domain", "robot"];
@@ -190,22 +190,21 @@ impl Families {
         REASONS.iter().for_each(|reason| self.shared.forget_rejected(&scope, topic, reason));
         let labels = &[&scope[..], &[topic]].concat()[..];
         let with = |more| [labels, &[more]].concat();
-        // What is not there need not go: the results say no more.
         for family in [&self.bytes, &self.late, &self.stamp_backward] {
-            let _ = family.remove_label_values(labels);
+            family.forget(labels);
         }
         for family in [&self.stamp_skew, &self.rate, &self.jitter] {
-            let _ = family.remove_label_values(labels);
+            family.forget(labels);
         }
-        let _ = self.subscriptions.remove_label_values(labels);
+        self.subscriptions.forget(labels);
         for clock in StampClock::ALL {
-            let _ = self.stamp_clock.remove_label_values(&with(clock.name()));
+            self.stamp_clock.forget(&with(clock.name()));
         }
         for policy in QosPolicy::ALL {
-            let _ = self.incompatible.remove_label_values(&with(policy.name()));
+            self.incompatible.forget(&with(policy.name()));
         }
         for event in EVENTS {
-            let _ = self.events.remove_label_values(&with(event));
+            self.events.forget(&with(event));
         }
     }
 }
@@ -260,7 +259,7 @@ impl OptionalGauge {
         match value {
             Some(value) => self.family.with_label_values(&self.labels).set(value),
             // There may have been none before.
-            None => drop(self.family.remove_label_values(&self.labels)),
+            None => self.family.forget(&self.labels),
         }
     }
 }

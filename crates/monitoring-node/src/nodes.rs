@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use prometheus::{CounterVec, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, Result};
 use ros_observer::{Error, Node};
+use topic_watch::Forget;
 
 use crate::metrics::{OptionalGauge, SCOPE, Scope, Together, lock, raise_to, registered};
 use crate::parameters::Settings;
@@ -187,16 +188,15 @@ impl Nodes {
         let scope = scope.labels();
         let labels = &[&scope[..], &[name]].concat()[..];
         let _together = lock(&self.families.together);
-        // What is not there need not go: the results say no more.
         for family in [&self.families.up, &self.families.instances] {
-            let _ = family.remove_label_values(labels);
+            family.forget(labels);
         }
-        let _ = self.families.restarts.remove_label_values(labels);
+        self.families.restarts.forget(labels);
         for role in ROLES {
-            let _ = self.families.topics.remove_label_values(&[labels, &[role]].concat());
+            self.families.topics.forget(&[labels, &[role]].concat());
         }
-        let _ = self.families.cpu.remove_label_values(labels);
-        let _ = self.families.memory.remove_label_values(labels);
+        self.families.cpu.forget(labels);
+        self.families.memory.forget(labels);
     }
 
     /// Looks what the processes on this host use.
@@ -219,7 +219,7 @@ impl Nodes {
                     }
                     raise_to(&cpu, used.cpu_seconds);
                 }
-                None => drop(self.families.cpu.remove_label_values(labels)),
+                None => self.families.cpu.forget(labels),
             }
         }
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, Opts, Registry, Result};
 use ros_observer::{Endpoint, Gid};
 use stream_statistics::RateWindow;
+use topic_watch::Forget;
 
 use crate::arrival_count::ArrivalCount;
 use crate::metrics::{OptionalGauge, SCOPE, Scope, registered};
@@ -268,8 +269,7 @@ impl NodeSeries {
 impl Drop for NodeSeries {
     fn drop(&mut self) {
         for family in [&self.families.messages, &self.families.bytes, &self.families.lost] {
-            // It is there, and if not, that is as well.
-            let _ = family.remove_label_values(&self.labels);
+            family.forget(&self.labels);
         }
         self.rate.set(None);
     }

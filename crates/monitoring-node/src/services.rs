@@ -11,6 +11,7 @@ use r2r::WrappedServiceTypeSupport;
 use r2r::rcl_interfaces::srv::{DescribeParameters, GetParameters};
 use r2r::std_srvs::srv::{Empty, SetBool, Trigger};
 use ros_observer::{Client, Error, NamesAndTypes, Node, ResponseInfo, Spinner};
+use topic_watch::Forget;
 
 use crate::metrics::{SCOPE, Scope, registered};
 use crate::parameters::Settings;
@@ -72,11 +73,10 @@ impl ServiceFamilies {
     fn forget(&self, scope: &Scope, service: &str) {
         let scope = scope.labels();
         let labels = &[&scope[..], &[service]].concat()[..];
-        // What is not there need not go: the results say no more.
-        let _ = self.up.remove_label_values(labels);
-        let _ = self.round_trip.remove_label_values(labels);
-        let _ = self.timeouts.remove_label_values(labels);
-        let _ = self.unsuccessful.remove_label_values(labels);
+        self.up.forget(labels);
+        self.round_trip.forget(labels);
+        self.timeouts.forget(labels);
+        self.unsuccessful.forget(labels);
     }
 }
 

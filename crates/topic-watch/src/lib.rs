@@ -13,6 +13,6 @@ mod progress;
 mod status;
 
 pub use arrivals::{Arrival, Arrivals, NEVER};
-pub use metrics::{Families, TopicMetrics};
+pub use metrics::{Families, Forget, TopicMetrics};
 pub use progress::Progress;
 pub use status::TopicStatus;

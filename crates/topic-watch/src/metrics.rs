@@ -1,5 +1,8 @@
 //! The families of metrics of topics, but for what their messages say: their names, helps and buckets stand here alone.
 
+use std::fmt::Debug;
+
+use prometheus::core::{MetricVec, MetricVecBuilder};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result,
 };
@@ -18,6 +21,19 @@ const TOPIC: &str = "topic_name";
 
 /// The reason of messages that the middleware announced and did not hand out.
 const TAKE_FAILED: &str = "take_failed";
+
+/// A family whose series can go.
+pub trait Forget {
+    /// Takes away the series with the values of these labels, if it is there.
+    fn forget<V: AsRef<str> + Debug>(&self, labels: &[V]);
+}
+
+impl<B: MetricVecBuilder> Forget for MetricVec<B> {
+    fn forget<V: AsRef<str> + Debug>(&self, labels: &[V]) {
+        // The result says no more than whether it was there.
+        drop(self.remove_label_values(labels));
+    }
+}
 
 /// Every family, for all topics.
 ///
@@ -169,9 +185,8 @@ impl Families {
     /// Takes away the children of a topic, but for those of [`Families::rejected`].
     pub fn forget(&self, scope: &[&str], topic: &str) {
         let labels = &[scope, &[topic]].concat()[..];
-        // What is not there need not go: the results say no more.
         for family in [&self.interval, &self.age, &self.latency] {
-            let _ = family.remove_label_values(labels);
+            family.forget(labels);
         }
         let counters = [
             &self.messages,
@@ -183,18 +198,18 @@ impl Families {
             &self.untracked,
         ];
         for family in counters {
-            let _ = family.remove_label_values(labels);
+            family.forget(labels);
         }
-        let _ = self.publishers.remove_label_values(labels);
+        self.publishers.forget(labels);
         for status in self.statuses {
-            let _ = self.status.remove_label_values(&[labels, &[status.name()]].concat());
+            self.status.forget(&[labels, &[status.name()]].concat());
         }
         self.forget_rejected(scope, topic, TAKE_FAILED);
     }
 
     /// Takes away the counter of [`Families::rejected`].
     pub fn forget_rejected(&self, scope: &[&str], topic: &str, reason: &str) {
-        let _ = self.rejected.remove_label_values(&[scope, &[topic, reason]].concat());
+        self.rejected.forget(&[scope, &[topic, reason]].concat());
     }
 
     /// The counter of a topic's messages that were rejected for a reason; from now on it shows.

@@ -11,6 +11,7 @@ use node_runtime::{MonotonicClock, system_time_ns};
 use r2r::sensor_msgs::msg::JointState;
 use r2r::std_msgs::msg::String as Text;
 use ros_observer::{Error, MessageType, Node, Qos, Spinner, Subscription, TakeIn};
+use topic_watch::Forget;
 
 use super::joint_command::{CommandType, JointCommands};
 use super::limit_families::{LimitFamilies, Rejections};
@@ -230,9 +231,8 @@ impl Robot {
     pub(crate) fn forget(&self, families: &LimitFamilies) {
         let _together = lock(&families.together);
         let of_description = self.labels(&[&self.description_topic]);
-        // What is not there need not go: the results say no more.
-        let _ = families.described.remove_label_values(&of_description);
-        let _ = families.rejected.remove_label_values(&of_description);
+        families.described.forget(&of_description);
+        families.rejected.forget(&of_description);
         let model = locked(&self.model);
         let dropped = model.dropped.iter().map(|(name, joint)| (name, joint));
         for (name, joint) in model.joints.iter().chain(dropped) {

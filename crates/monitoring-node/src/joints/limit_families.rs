@@ -5,6 +5,7 @@ use std::sync::Arc;
 use joint_limits::{Joint, Limits, Quantity};
 use joint_state::Fault;
 use prometheus::{CounterVec, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, Result};
+use topic_watch::Forget;
 
 use crate::metrics::{SCOPE, Scope, Together, raise_to, registered};
 
@@ -104,8 +105,7 @@ impl LimitFamilies {
         if is_fresh {
             self.frozen.with_label_values(labels).set(i64::from(is_frozen));
         } else {
-            // There may be none.
-            let _ = self.frozen.remove_label_values(labels);
+            self.frozen.forget(labels);
         }
         for quantity in Quantity::ALL {
             let labels = [labels, &[quantity.name()]].concat();
@@ -116,9 +116,8 @@ impl LimitFamilies {
                     self.ratio.with_label_values(&labels).set(margin.ratio);
                 }
                 None => {
-                    // There may be none.
-                    let _ = self.margin.remove_label_values(&with_unit);
-                    let _ = self.ratio.remove_label_values(&labels);
+                    self.margin.forget(&with_unit);
+                    self.ratio.forget(&labels);
                 }
             }
             if has_limit(joint.limits(), quantity) {
@@ -129,15 +128,14 @@ impl LimitFamilies {
     }
 
     pub(crate) fn forget_joint(&self, labels: &[&str], joint: &Joint) {
-        // What is not there need not go: the results say no more.
-        let _ = self.frozen.remove_label_values(labels);
+        self.frozen.forget(labels);
         for quantity in Quantity::ALL {
             let labels = [labels, &[quantity.name()]].concat();
             let with_unit = [&labels[..], &[quantity.unit(joint.limits().motion)]].concat();
-            let _ = self.margin.remove_label_values(&with_unit);
-            let _ = self.ratio.remove_label_values(&labels);
-            let _ = self.violations.remove_label_values(&labels);
-            let _ = self.beyond.remove_label_values(&labels);
+            self.margin.forget(&with_unit);
+            self.ratio.forget(&labels);
+            self.violations.forget(&labels);
+            self.beyond.forget(&labels);
         }
     }
 }
@@ -175,8 +173,7 @@ impl Rejections {
 impl Drop for Rejections {
     fn drop(&mut self) {
         for fault in Fault::ALL {
-            // What is not there need not go: the result says no more.
-            let _ = self.family.remove_label_values(&self.with(fault));
+            self.family.forget(&self.with(fault));
         }
     }
 }
