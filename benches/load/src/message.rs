@@ -35,6 +35,9 @@ pub enum Fields {
 }
 
 impl JointStateMessage {
+    /// The name of its type.
+    pub const TYPE: &'static str = "sensor_msgs/msg/JointState";
+
     /// A message with these joints, in this order.
     pub fn new(names: &[String], fields: Fields) -> Self {
         let mut writer = CdrWriter::new();
