@@ -26,7 +26,7 @@ check: setup ## formatting, lints, documentation, licences, scripts
 demo: build ## the exporter watches a simulated robot arm, until Ctrl-C (DEMO_PORT, DEMO_SECONDS)
 	@$(RUN) python3 scripts/demo.py
 
-bench: setup ## compare with Python and with a bare loop
+bench: setup ## compare with Python and with bare loops
 	scripts/bench.sh
 
 clean: ## remove all that was built, .ros/ and .venv/ too

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares this exporter with a Python one and with a bare loop that only takes. Run it by `make bench`.
+"""Compares the nodes with Python ones and with loops that only take. Run it by `make bench`.
 
 Prints markdown tables with a verdict on each bar, keeps the raw numbers as JSON, and ends with 1 if a bar is missed.
 """
@@ -14,9 +14,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from interference import Interference
-from measurements import cpu, latency, max_rate, scrape, soak, start
-from measurements.settings import Settings
-from processes import RECEIVERS, Bench, BenchError
+from measurements import cpu, latency, max_rate, scrape, soak, start, watch
+from measurements.settings import CONTENDERS, Settings
+from processes import Bench, BenchError
 
 ROOT = Path(__file__).resolve().parent.parent
 MEASUREMENTS = {
@@ -26,6 +26,7 @@ MEASUREMENTS = {
     "scrape": scrape,
     "latency": latency,
     "start": start,
+    "watch": watch,
 }
 
 
@@ -37,14 +38,14 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true", help="one short run of a few cells, to see that it works")
     parser.add_argument("--runs", type=int, default=3, help="interleaved runs that a median is taken of (3)")
     parser.add_argument("--window", type=float, default=6.0, metavar="SECONDS", help="of a CPU measurement (6)")
-    parser.add_argument("--contenders", default=",".join(RECEIVERS), help=f"of {', '.join(RECEIVERS)}; default: all")
+    parser.add_argument("--contenders", default=",".join(CONTENDERS), help=f"of {', '.join(CONTENDERS)}; default: all")
     parser.add_argument("--bin-dir", type=Path, default=ROOT / "target/release", help="release binaries")
     parser.add_argument("--out-dir", type=Path, default=ROOT / "target/bench", help="for raw results and the log")
     arguments = parser.parse_args()
     arguments.measurements = arguments.measurements or list(MEASUREMENTS)
     arguments.contenders = arguments.contenders.split(",")
     check_names(parser, arguments.measurements, MEASUREMENTS)
-    check_names(parser, arguments.contenders, RECEIVERS)
+    check_names(parser, arguments.contenders, CONTENDERS)
     return arguments
 
 

@@ -174,12 +174,13 @@ class Process:
 
 
 class Load(Process):
-    """joint_state_load with the given options, written as keyword arguments."""
+    """joint_state_load with the given arguments, and options written as keyword arguments."""
 
     name = "load"
+    program = "joint_state_load"
 
-    def __init__(self, bench, domain_id, **options):
-        command = [bench.program("joint_state_load")]
+    def __init__(self, bench, domain_id, *arguments, **options):
+        command = [bench.program(self.program), *arguments]
         for name, value in options.items():
             flag = "--" + name.replace("_", "-")
             command += [flag] if value is True else [flag, str(value)]
@@ -193,6 +194,12 @@ class Load(Process):
             raise BenchError(f"the load ended with {self.child.returncode}: see {self.log_path}")
         summary = json.loads(output)
         return Sent(summary["sent"], summary["seconds"], summary["late_seconds_max"], summary["cpu_seconds"])
+
+
+class TopicLoad(Load):
+    """topic_load, whose arguments are topics."""
+
+    program = "topic_load"
 
 
 class Receiver(Process):
@@ -217,14 +224,8 @@ class Receiver(Process):
                 return counts
 
 
-class BareLoop(Receiver):
-    """take_loop: reports on its standard output when it gets SIGUSR1."""
-
-    name = "bare loop"
-    options = ()
-
-    def __init__(self, bench, domain_id):
-        super().__init__(bench, domain_id, [bench.program("take_loop"), *self.options])
+class ReportingReceiver(Receiver):
+    """A receiver that reports on its standard output, when it is ready and when it gets SIGUSR1."""
 
     def wait_ready(self):
         self.read_report()
@@ -242,6 +243,16 @@ class BareLoop(Receiver):
         return json.loads(line)
 
 
+class BareLoop(ReportingReceiver):
+    """take_loop."""
+
+    name = "bare loop"
+    options = ()
+
+    def __init__(self, bench, domain_id):
+        super().__init__(bench, domain_id, [bench.program("take_loop"), *self.options])
+
+
 class HttpReceiver(Receiver):
     """A receiver that is asked over HTTP."""
 
@@ -257,6 +268,12 @@ class HttpReceiver(Receiver):
         self.wait_until(self.client.try_scrape, READY_SECONDS, "scrape")
 
 
+def message_counts(text):
+    """What a node of ours says of the messages of all its topics."""
+    received = sample_sum(text, "ros_message_count_total") or 0
+    return Counts(int(received), int(sample_sum(text, "ros_messages_lost_total") or 0))
+
+
 class Exporter(HttpReceiver):
     """ros_metrics_exporter with its default parameters."""
 
@@ -269,9 +286,7 @@ class Exporter(HttpReceiver):
         super().__init__(bench, domain_id, command, port)
 
     def counts(self):
-        text = self.client.scrape()
-        received = sample_sum(text, "ros_message_count_total") or 0
-        return Counts(int(received), int(sample_sum(text, "ros_messages_lost_total") or 0))
+        return message_counts(self.client.scrape())
 
 
 class PythonExporter(HttpReceiver):

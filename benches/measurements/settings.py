@@ -4,6 +4,9 @@ import sys
 from dataclasses import dataclass
 
 from processes import RECEIVERS, Bench
+from watchers import WATCHERS
+
+CONTENDERS = {**RECEIVERS, **WATCHERS}
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Settings:
 
     def receivers(self, *names):
         """The receivers of these names that take part, in this order."""
-        return [RECEIVERS[name] for name in names if name in self.contenders]
+        return [CONTENDERS[name] for name in names if name in self.contenders]
 
 
 def progress(text):

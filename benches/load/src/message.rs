@@ -1,4 +1,4 @@
-//! A `sensor_msgs/msg/JointState` as it travels, made once and changed in place.
+//! Messages as they travel, made once and changed in place.
 //!
 //! Little-endian CDR behind its 4 bytes of encapsulation, as the DDS-XTypes specification's version 1 encoding has it
 //! and every ROS 2 middleware sends it.
@@ -14,7 +14,7 @@ const STAMP: usize = ENCAPSULATION.len();
 /// Messages in one turn of the sine that every joint follows.
 const PERIOD: usize = 1000;
 
-/// A message whose stamp and values can be changed without encoding it again.
+/// A `sensor_msgs/msg/JointState` whose stamp and values can be changed without encoding it again.
 pub struct JointStateMessage {
     bytes: Vec<u8>,
     value_count: usize,
@@ -35,12 +35,13 @@ pub enum Fields {
 }
 
 impl JointStateMessage {
+    /// The name of its type.
+    pub const TYPE: &'static str = "sensor_msgs/msg/JointState";
+
     /// A message with these joints, in this order.
     pub fn new(names: &[String], fields: Fields) -> Self {
         let mut writer = CdrWriter::new();
-        writer.u32(0);
-        writer.u32(0);
-        writer.string("");
+        writer.header();
         writer.length(names.len());
         names.iter().for_each(|name| writer.string(name));
         let sent = if fields == Fields::All { 3 } else { 1 };
@@ -59,8 +60,7 @@ impl JointStateMessage {
 
     /// Writes `header.stamp`, given as time since the Unix epoch.
     pub fn set_stamp(&mut self, since_epoch: Duration) {
-        self.bytes[STAMP..STAMP + 4].copy_from_slice(&(since_epoch.as_secs() as u32).to_le_bytes());
-        self.bytes[STAMP + 4..STAMP + 8].copy_from_slice(&since_epoch.subsec_nanos().to_le_bytes());
+        set_stamp(&mut self.bytes, since_epoch);
     }
 
     /// Writes the position of the first joint, if there is one.
@@ -86,6 +86,41 @@ fn wave(joints: usize) -> Vec<u8> {
     (0..2 * PERIOD + joints)
         .flat_map(|step| (step as f64 / PERIOD as f64 * std::f64::consts::TAU).sin().to_le_bytes())
         .collect()
+}
+
+/// A `sensor_msgs/msg/CompressedImage` of any size: what a message weighs, whatever it means.
+pub struct CompressedImageMessage {
+    bytes: Vec<u8>,
+}
+
+impl CompressedImageMessage {
+    /// The name of its type.
+    pub const TYPE: &'static str = "sensor_msgs/msg/CompressedImage";
+
+    /// A message that has this many bytes as it travels, if it has any data at all.
+    pub fn new(total_bytes: usize) -> Self {
+        let mut writer = CdrWriter::new();
+        writer.header();
+        writer.string("jpeg");
+        writer.align(4);
+        writer.octets(total_bytes.saturating_sub(writer.bytes.len() + size_of::<u32>()));
+        Self { bytes: writer.bytes }
+    }
+
+    /// The message as the middleware takes it.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Writes `header.stamp`, given as time since the Unix epoch.
+    pub fn set_stamp(&mut self, since_epoch: Duration) {
+        set_stamp(&mut self.bytes, since_epoch);
+    }
+}
+
+fn set_stamp(message: &mut [u8], since_epoch: Duration) {
+    message[STAMP..STAMP + 4].copy_from_slice(&(since_epoch.as_secs() as u32).to_le_bytes());
+    message[STAMP + 4..STAMP + 8].copy_from_slice(&since_epoch.subsec_nanos().to_le_bytes());
 }
 
 /// Appends CDR; alignment counts from behind the encapsulation.
@@ -118,6 +153,19 @@ impl CdrWriter {
         self.bytes.push(0);
     }
 
+    /// A `std_msgs/msg/Header`, all zero.
+    fn header(&mut self) {
+        self.u32(0);
+        self.u32(0);
+        self.string("");
+    }
+
+    /// A sequence of octets, all zero.
+    fn octets(&mut self, count: usize) {
+        self.length(count);
+        self.bytes.resize(self.bytes.len() + count, 0);
+    }
+
     /// A sequence of doubles, all zero; returns the offset of the first.
     fn zeros(&mut self, count: usize) -> usize {
         self.length(count);
@@ -133,7 +181,7 @@ impl CdrWriter {
 #[cfg(test)]
 mod tests {
     use r2r::WrappedTypesupport;
-    use r2r::sensor_msgs::msg::JointState;
+    use r2r::sensor_msgs::msg::{CompressedImage, JointState};
 
     use super::*;
 
@@ -192,5 +240,16 @@ mod tests {
         let mut message = JointStateMessage::new(&names(2), Fields::All);
         message.set_first_position(1_700_000_000.25);
         assert_eq!(decoded(&message).position[0], 1_700_000_000.25);
+    }
+    #[test]
+    fn an_image_has_the_size_that_was_asked_for() {
+        for total_bytes in [64, 1023, 1024, 1 << 20] {
+            let mut message = CompressedImageMessage::new(total_bytes);
+            message.set_stamp(Duration::new(1_700_000_000, 5));
+            assert_eq!(message.as_bytes().len(), total_bytes);
+            let image = CompressedImage::from_serialized_bytes(message.as_bytes()).expect("the middleware reads it");
+            assert_eq!((image.header.stamp.sec, image.header.stamp.nanosec), (1_700_000_000, 5));
+            assert_eq!((image.format.as_str(), image.data.len()), ("jpeg", total_bytes - 36));
+        }
     }
 }

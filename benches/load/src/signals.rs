@@ -1,11 +1,12 @@
-//! SIGTERM and SIGINT, awaited.
+//! SIGTERM, SIGINT and SIGUSR1, awaited.
 
 use std::io;
 
+use anyhow::{Context, Result};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The runtime that both programs await signals on; must be entered before signals are subscribed to.
+/// The runtime that all programs await signals on; must be entered before signals are subscribed to.
 pub fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_io().build()
 }
@@ -29,4 +30,22 @@ impl Termination {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// Reports now and on each SIGUSR1; returns on SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the signals cannot be taken over.
+pub fn report_until_terminated(report: impl Fn()) -> Result<()> {
+    runtime()?.block_on(async {
+        let mut termination = Termination::new()?;
+        let mut asked = signal(SignalKind::user_defined1()).context("cannot take SIGUSR1")?;
+        report();
+        loop {
+            tokio::select! {
+                () = termination.requested() => return Ok(()),
+                _ = asked.recv() => report(),
+            }
+        }
+    })
 }

@@ -2,7 +2,6 @@
 //!
 //! Prints a report, one line of JSON, when it has subscribed, on each SIGUSR1, and when SIGTERM or SIGINT ends it.
 
-use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,12 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
-use load::Reliability;
-use load::signals::{self, Termination};
+use load::{Reliability, signals};
 use r2r::sensor_msgs::msg::JointState;
 use ros_observer::{Context, GuardCondition, MessageInfo, Node, Qos, Spinner, Subscription, TakeIn};
 use stream_statistics::SequenceTracker;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Longest wait of the spinner; a signal ends it early.
 const TURN: Duration = Duration::from_secs(1);
@@ -119,21 +116,8 @@ fn subscribe(node: &Node, arguments: &Arguments, arrived: Arc<Arrived>) -> Resul
 
 /// Reports when asked; returns, with the spinner told to stop, when that is asked.
 fn serve_signals(arrived: &Arrived, stop: &AtomicBool, wake: &GuardCondition) -> Result<()> {
-    let result = signals::runtime()?.block_on(report_until_terminated(arrived));
+    let result = signals::report_until_terminated(|| arrived.report());
     stop.store(true, Ordering::Relaxed);
     wake.trigger()?;
     result
-}
-
-async fn report_until_terminated(arrived: &Arrived) -> Result<()> {
-    let mut termination = Termination::new()?;
-    let mut asked: io::Result<_> = signal(SignalKind::user_defined1());
-    let asked = asked.as_mut().map_err(|error| anyhow::anyhow!("cannot take SIGUSR1: {error}"))?;
-    arrived.report();
-    loop {
-        tokio::select! {
-            () = termination.requested() => return Ok(()),
-            _ = asked.recv() => arrived.report(),
-        }
-    }
 }
