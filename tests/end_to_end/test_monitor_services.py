@@ -102,6 +102,24 @@ def test_a_service_that_comes_back_as_another_type_is_asked_as_that(
         robot.node.destroy_service(service)
 
 
+def test_services_are_found_by_patterns(
+    start_monitor: StartMonitor, robot: Robot, of_service: Callable[..., float | None]
+) -> None:
+    monitor = start_monitor(parameters={"services": ["/*/asked"], "service_period": 0.25, "forget_after": 0.3})
+    services = [robot.node.create_service(Trigger, name, lambda _, response: response) for name in ("/a/asked", "/b/asked")]
+    robot.node.create_service(Trigger, "/c/not_asked", lambda _, response: response)
+
+    def answered(service: str) -> float:
+        return of_service(monitor.scrape(), "ros_service_round_trip_seconds_count", service) or 0
+
+    robot.spin_until(lambda: answered("/a/asked") and answered("/b/asked"), "both answered")
+    robot.node.destroy_service(services[0])
+    monitor.scrape_until(lambda scrape: of_service(scrape, "ros_service_up", "/a/asked") is None, "it is forgotten")
+    scrape = monitor.scrape()
+    assert of_service(scrape, "ros_service_up", "/b/asked") == 1
+    assert "/c/not_asked" not in scrape.text
+
+
 def test_an_answer_that_comes_too_late_is_a_time_out(
     start_asking: Callable[..., Monitor], robot: Robot, of_service: Callable[..., float | None]
 ) -> None:

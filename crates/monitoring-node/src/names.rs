@@ -25,6 +25,10 @@ impl Patterns {
         Ok(Self(parsed.into_iter().filter_map(|(_, parsed)| parsed.ok()).collect()))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn matches(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| pattern.matches_with(name, WITHIN_PARTS))
     }

@@ -72,10 +72,10 @@ pub(crate) fn declarations() -> Vec<Declaration> {
         Declaration {
             name: "services",
             default: texts(&[]),
-            description: "Services that are asked, by their full names: std_srvs/srv/Trigger, SetBool (with false), Empty, \
-                          rcl_interfaces/srv/GetParameters, DescribeParameters.",
+            description: "Services that are asked, by their full names or patterns: std_srvs/srv/Trigger, SetBool (with \
+                          false), Empty, rcl_interfaces/srv/GetParameters, DescribeParameters.",
             settable: true,
-            constraint: Constraint::Checked("full names", check_full_names),
+            constraint: Constraint::Checked("full names, or patterns of them", check_services),
         },
         Declaration {
             name: "service_period",
@@ -218,7 +218,9 @@ pub(crate) struct Settings {
     deny: Patterns,
     ignore_nodes: Patterns,
     pub(crate) mandatory_nodes: Vec<String>,
+    /// Services that are missed when nobody offers them.
     pub(crate) services: Vec<String>,
+    pub(crate) service_patterns: Patterns,
     pub(crate) service_period: Duration,
     pub(crate) service_timeout: Duration,
     pub(crate) diagnostics: Patterns,
@@ -240,12 +242,15 @@ impl Settings {
     pub(crate) fn read(parameters: &Parameters) -> Self {
         let patterns = |name| Patterns::parse(&parameters.get::<Vec<String>>(name)).expect("the patterns were checked");
         let seconds = |name| Duration::from_nanos(nanoseconds(parameters.get(name)));
+        let (services, service_patterns): (Vec<_>, Vec<_>) =
+            parameters.get::<Vec<String>>("services").into_iter().partition(|service| is_full_name(service));
         let mut settings = Self {
             allow: patterns("allow"),
             deny: patterns("deny"),
             ignore_nodes: patterns("ignore_nodes"),
             mandatory_nodes: parameters.get("mandatory_nodes"),
-            services: parameters.get("services"),
+            services,
+            service_patterns: Patterns::parse(&service_patterns).expect("the patterns were checked"),
             service_period: seconds("service_period"),
             service_timeout: seconds("service_timeout"),
             diagnostics: patterns("diagnostics"),
@@ -316,6 +321,11 @@ impl Settings {
         self.expectations.contains_key(topic) || (self.allow.matches(topic) && !self.deny.matches(topic))
     }
 
+    /// Whether any service may have to be asked.
+    pub(crate) fn asks_services(&self) -> bool {
+        !(self.services.is_empty() && self.service_patterns.is_empty())
+    }
+
     pub(crate) fn ignores_node(&self, node: &str) -> bool {
         self.ignore_nodes.matches(node)
     }
@@ -339,6 +349,15 @@ fn check_full_names(value: &ParameterValue) -> Result<(), String> {
     let ParameterValue::StringArray(names) = value else { return Ok(()) };
     let bad: Vec<_> = names.iter().filter(|name| !is_full_name(name)).map(|name| format!("{name:?}")).collect();
     if bad.is_empty() { Ok(()) } else { Err(format!("{}: no full name, as in /robot1/driver", bad.join(", "))) }
+}
+
+fn check_services(value: &ParameterValue) -> Result<(), String> {
+    let ParameterValue::StringArray(services) = value else { return Ok(()) };
+    let is_bad = |service: &&String| !is_full_name(service) && !service.contains('*');
+    match services.iter().find(is_bad) {
+        Some(bad) => Err(format!("{bad:?}: no full name, as in /driver/get_parameters, and no pattern")),
+        None => check_patterns(value),
+    }
 }
 
 fn check_robot(value: &ParameterValue) -> Result<(), String> {

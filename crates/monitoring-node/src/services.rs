@@ -1,4 +1,4 @@
-//! The services named in the configuration: whether they are offered, and how long they take to answer.
+//! The services of the configuration: whether they are offered, and how long they take to answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use prometheus::{
 use r2r::WrappedServiceTypeSupport;
 use r2r::rcl_interfaces::srv::{DescribeParameters, GetParameters};
 use r2r::std_srvs::srv::{Empty, SetBool, Trigger};
-use ros_observer::{Client, Error, NamesAndTypes, Node, ResponseInfo, Spinner};
+use ros_observer::{Client, Error, Node, ResponseInfo, Spinner};
 use topic_watch::Forget;
 
 use crate::metrics::{SCOPE, Scope, registered};
@@ -21,12 +21,16 @@ const ROUND_TRIP_BUCKETS_SECONDS: &[f64] =
 
 const SERVICE: &str = "service_name";
 
+/// Services that are asked: whoever invents names must not fill the memory.
+const SERVICES_MAX: usize = 1024;
+
 /// Every family of metrics of services.
 pub(crate) struct ServiceFamilies {
     up: IntGaugeVec,
     round_trip: HistogramVec,
     timeouts: IntCounterVec,
     unsuccessful: IntCounterVec,
+    refused: IntCounterVec,
 }
 
 /// The children of one service.
@@ -56,6 +60,13 @@ impl ServiceFamilies {
             round_trip: registered(registry, HistogramVec::new(round_trip.buckets(buckets), &labels)?)?,
             timeouts: counter("ros_service_timeouts_total", "Requests that were not answered in time.")?,
             unsuccessful: counter("ros_service_unsuccessful_total", "Responses that told of no success.")?,
+            refused: registered(
+                registry,
+                IntCounterVec::new(
+                    Opts::new("ros_services_refused_total", "Services that are not asked, since there are too many."),
+                    &["domain"],
+                )?,
+            )?,
         })
     }
 
@@ -163,27 +174,35 @@ impl<S: Askable> Ask for Client<S> {
     }
 }
 
-struct Watched {
+/// The requests to one service.
+struct Asking {
     client: Box<dyn Ask>,
     service_type: String,
-    metrics: ServiceMetrics,
     sent: Sent,
     asked_at: Option<Instant>,
+}
+
+/// A service that is shown.
+struct Known {
+    metrics: ServiceMetrics,
+    /// None while it cannot be asked.
+    asking: Option<Asking>,
+    gone_since: Option<Instant>,
+    /// Why it cannot be asked, so that it is told of once.
+    told: Option<String>,
 }
 
 /// The services of one domain.
 pub(crate) struct Services {
     families: Arc<ServiceFamilies>,
-    watched: BTreeMap<String, Watched>,
-    /// Those that have series.
-    shown: BTreeSet<String>,
-    /// Why services cannot be asked, so that each is told of once.
-    refused: BTreeMap<String, String>,
+    known: BTreeMap<String, Known>,
+    /// Services beyond the limit, so that each is counted once.
+    beyond: BTreeSet<String>,
 }
 
 impl Services {
     pub(crate) fn new(families: Arc<ServiceFamilies>) -> Self {
-        Self { families, watched: BTreeMap::new(), shown: BTreeSet::new(), refused: BTreeMap::new() }
+        Self { families, known: BTreeMap::new(), beyond: BTreeSet::new() }
     }
 
     /// Takes the services that there are now.
@@ -193,103 +212,132 @@ impl Services {
         spinner: &mut Spinner,
         settings: &Settings,
         scope_of: impl Fn(&str) -> Scope,
+        now: Instant,
     ) -> std::result::Result<(), Error> {
-        for name in self.shown.iter().filter(|name| !settings.services.contains(name)).cloned().collect::<Vec<_>>() {
-            self.shown.remove(&name);
-            self.watched.remove(&name);
-            self.refused.remove(&name);
-            self.families.forget(&scope_of(&name), &name);
-        }
-        if settings.services.is_empty() {
-            return Ok(());
-        }
-        let graph = node.services()?;
-        for name in &settings.services {
-            let offered_type = offered_type(node, &graph, name)?;
-            let is_current = match (self.watched.get(name), &offered_type) {
-                (Some(watched), Some(offered)) => watched.service_type == *offered,
-                (Some(_), None) => true,
-                (None, _) => false,
-            };
-            if is_current {
-                continue;
+        let is_named = |name: &str| settings.services.iter().any(|named| named == name);
+        let offered = if settings.asks_services() { offered(node)? } else { Offered::new() };
+        self.forget_unless(&scope_of, |name, known| {
+            let is_gone =
+                known.gone_since.is_some_and(|since| now.saturating_duration_since(since) >= settings.forget_after);
+            is_named(name) || (settings.service_patterns.matches(name) && !is_gone)
+        });
+        self.beyond.retain(|name| offered.contains_key(name));
+        let matched = offered.keys().filter(|name| settings.service_patterns.matches(name));
+        let wanted: BTreeSet<&String> = settings.services.iter().chain(matched).chain(self.known.keys()).collect();
+        // Those that are named come first: the others must not take their places.
+        let (named, others): (Vec<_>, Vec<_>) = wanted.into_iter().cloned().partition(|name| is_named(name));
+        for name in named.into_iter().chain(others) {
+            let types = offered.get(&name).map(|types| types.iter().collect::<Vec<_>>()).unwrap_or_default();
+            if let Some(known) = self.admitted(&name, &scope_of(&name)) {
+                known.update(node, spinner, &name, &types, now);
             }
-            let metrics = self.families.of_service(&scope_of(name), name);
-            self.shown.insert(name.clone());
-            match offered_type {
-                Some(offered) => {
-                    // The one before goes first: a node has one type for a service.
-                    self.watched.remove(name);
-                    if let Err(error) = self.watch(node, spinner, name, &offered, metrics) {
-                        self.tell_once(name, &error.to_string());
-                    }
+        }
+        Ok(())
+    }
+
+    fn forget_unless(&mut self, scope_of: impl Fn(&str) -> Scope, is_kept: impl Fn(&str, &Known) -> bool) {
+        let families = &self.families;
+        self.known.retain(|name, known| {
+            let is_kept = is_kept(name, known);
+            if !is_kept {
+                families.forget(&scope_of(name), name);
+            }
+            is_kept
+        });
+    }
+
+    /// The service, which is shown from now on, unless there are too many.
+    fn admitted(&mut self, name: &str, scope: &Scope) -> Option<&mut Known> {
+        if !self.known.contains_key(name) {
+            if self.known.len() >= SERVICES_MAX {
+                if self.beyond.insert(name.to_owned()) {
+                    self.families.refused.with_label_values(&[&scope.domain]).inc();
+                    tracing::warn!(service = name, SERVICES_MAX, "not asked: there are too many already");
                 }
-                None => metrics.up.set(0),
+                return None;
             }
+            let metrics = self.families.of_service(scope, name);
+            self.known.insert(name.to_owned(), Known { metrics, asking: None, gone_since: None, told: None });
         }
-        Ok(())
-    }
-
-    fn watch(
-        &mut self,
-        node: &Node,
-        spinner: &mut Spinner,
-        name: &str,
-        service_type: &str,
-        metrics: ServiceMetrics,
-    ) -> std::result::Result<(), Error> {
-        let sent = Sent::default();
-        let made = match service_type {
-            "std_srvs/srv/Trigger" => ask::<Trigger::Service>(node, spinner, name, &metrics, &sent),
-            "std_srvs/srv/SetBool" => ask::<SetBool::Service>(node, spinner, name, &metrics, &sent),
-            "std_srvs/srv/Empty" => ask::<Empty::Service>(node, spinner, name, &metrics, &sent),
-            "rcl_interfaces/srv/GetParameters" => ask::<GetParameters::Service>(node, spinner, name, &metrics, &sent),
-            "rcl_interfaces/srv/DescribeParameters" => {
-                ask::<DescribeParameters::Service>(node, spinner, name, &metrics, &sent)
-            }
-            other => {
-                self.tell_once(name, &format!("its type is {other}: only its presence is told"));
-                metrics.up.set(1);
-                return Ok(());
-            }
-        };
-        let service_type = service_type.to_owned();
-        self.watched.insert(name.to_owned(), Watched { client: made?, service_type, metrics, sent, asked_at: None });
-        Ok(())
-    }
-
-    fn tell_once(&mut self, name: &str, reason: &str) {
-        if self.refused.insert(name.to_owned(), reason.to_owned()).as_deref() != Some(reason) {
-            tracing::warn!(service = name, reason, "a service cannot be asked");
-        }
+        self.known.get_mut(name)
     }
 
     /// Asks the services whose turn it is, and gives up those that do not answer.
     pub(crate) fn look(&mut self, period: Duration, timeout: Duration, now: Instant) {
-        for (name, watched) in &mut self.watched {
-            if let Err(error) = watched.look(period, timeout, now) {
-                tracing::warn!(service = name, %error, "a service cannot be asked");
+        for (name, known) in &mut self.known {
+            if let Err(error) = known.look(period, timeout, now) {
+                known.tell_once(name, &error.to_string());
             }
         }
     }
 }
 
-impl Watched {
+impl Known {
+    /// Takes the types that the service is offered with now.
+    fn update(&mut self, node: &Node, spinner: &mut Spinner, name: &str, types: &[&String], now: Instant) {
+        self.metrics.up.set(i64::from(!types.is_empty()));
+        self.gone_since = if types.is_empty() { self.gone_since.or(Some(now)) } else { None };
+        match types {
+            [] => {}
+            [only] if self.asking.as_ref().is_some_and(|asking| asking.service_type == **only) => {}
+            [only] => {
+                // The one before goes first: a node has one type for a service.
+                self.asking = None;
+                match Asking::new(node, spinner, name, only, &self.metrics) {
+                    Ok(asking) => self.asking = Some(asking),
+                    Err(reason) => self.tell_once(name, &reason),
+                }
+            }
+            several => self.tell_once(name, &format!("it is offered with several types: {several:?}")),
+        }
+    }
+
     fn look(&mut self, period: Duration, timeout: Duration, now: Instant) -> std::result::Result<(), Error> {
-        let is_offered = self.client.is_offered()?;
-        self.metrics.up.set(i64::from(is_offered));
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(asking) = &mut self.asking else { return Ok(()) };
+        let mut sent = asking.sent.lock().unwrap_or_else(PoisonError::into_inner);
         if sent.is_some_and(|request| now.saturating_duration_since(request.at) >= request.timeout) {
             *sent = None;
             self.metrics.timeouts.inc();
         }
-        let is_due = self.asked_at.is_none_or(|at| now.saturating_duration_since(at) >= period);
-        if is_offered && is_due && sent.is_none() {
+        let is_due = asking.asked_at.is_none_or(|at| now.saturating_duration_since(at) >= period);
+        if is_due && sent.is_none() && asking.client.is_offered()? {
             let at = Instant::now();
-            *sent = Some(Request { number: self.client.send()?, at, timeout });
-            self.asked_at = Some(at);
+            *sent = Some(Request { number: asking.client.send()?, at, timeout });
+            asking.asked_at = Some(at);
         }
         Ok(())
+    }
+
+    fn tell_once(&mut self, name: &str, reason: &str) {
+        if self.told.as_deref() != Some(reason) {
+            self.told = Some(reason.to_owned());
+            tracing::warn!(service = name, reason, "a service cannot be asked");
+        }
+    }
+}
+
+impl Asking {
+    /// Begins to ask a service of this type; else the reason why that cannot be done.
+    fn new(
+        node: &Node,
+        spinner: &mut Spinner,
+        name: &str,
+        service_type: &str,
+        metrics: &ServiceMetrics,
+    ) -> std::result::Result<Self, String> {
+        let sent = Sent::default();
+        let client = match service_type {
+            "std_srvs/srv/Trigger" => ask::<Trigger::Service>(node, spinner, name, metrics, &sent),
+            "std_srvs/srv/SetBool" => ask::<SetBool::Service>(node, spinner, name, metrics, &sent),
+            "std_srvs/srv/Empty" => ask::<Empty::Service>(node, spinner, name, metrics, &sent),
+            "rcl_interfaces/srv/GetParameters" => ask::<GetParameters::Service>(node, spinner, name, metrics, &sent),
+            "rcl_interfaces/srv/DescribeParameters" => {
+                ask::<DescribeParameters::Service>(node, spinner, name, metrics, &sent)
+            }
+            other => return Err(format!("its type is {other}: only its presence is told")),
+        };
+        let client = client.map_err(|error| error.to_string())?;
+        Ok(Self { client, service_type: service_type.to_owned(), sent, asked_at: None })
     }
 }
 
@@ -333,19 +381,17 @@ fn ask<S: Askable>(
     Ok(Box::new(client))
 }
 
-/// The type that a service is offered with; none where nobody offers it, or servers disagree.
-///
-/// The graph has the types of clients too, this node's own among them: where it knows several, the nodes are asked for what
-/// they offer.
-fn offered_type(node: &Node, graph: &NamesAndTypes, name: &str) -> std::result::Result<Option<String>, Error> {
-    let mut types: BTreeSet<String> = graph.get(name).into_iter().flatten().cloned().collect();
-    if types.len() > 1 {
-        types.clear();
-        for peer in node.nodes()? {
-            // One that has gone meanwhile offers nothing.
-            let offered = node.services_of(&peer).unwrap_or_default();
-            types.extend(offered.get(name).into_iter().flatten().cloned());
+/// Services by name, with the types that they are offered with.
+type Offered = BTreeMap<String, BTreeSet<String>>;
+
+/// What the nodes offer. The graph's own list of services has the types of clients too, this node's among them.
+fn offered(node: &Node) -> std::result::Result<Offered, Error> {
+    let mut offered = Offered::new();
+    for peer in node.nodes()? {
+        // One that has gone meanwhile offers nothing.
+        for (name, types) in node.services_of(&peer).unwrap_or_default() {
+            offered.entry(name).or_default().extend(types);
         }
     }
-    Ok(types.pop_first().filter(|_| types.is_empty()))
+    Ok(offered)
 }
