@@ -117,6 +117,16 @@ def test_more_topics_than_allowed_are_counted(
     wait_for_topics(monitor, domain_id, {talker.topic for talker in talkers} - watched)
 
 
+def test_a_topic_of_which_something_is_expected_takes_the_place_of_another(
+    start_monitor: StartMonitor, robot: Robot, domain_id: int
+) -> None:
+    monitor = start_monitor(parameters={"max_topics": 1})
+    word_talker(robot, "/words")
+    wait_for_topics(monitor, domain_id, {"/words"})
+    assert Parameters(robot, NODE_NAME).set(**{"topics./odom.rate": 10.0})[0].successful
+    wait_for_topics(monitor, domain_id, {"/odom"})
+
+
 def test_a_topic_of_a_type_that_is_not_installed_is_watched_through_the_graph(
     start_monitor: StartMonitor, robot: Robot, domain_id: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

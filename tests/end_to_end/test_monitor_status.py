@@ -13,8 +13,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header, String
+from std_srvs.srv import Trigger
 
-from monitor import Diagnostics, Monitor, StartMonitor, value_of
+from monitor import NODE_NAME, Diagnostics, Monitor, StartMonitor, value_of
 from program import ParameterValue
 from robot import RELIABLE, Robot, Talker, now, qos, repeatedly, time_of
 from waiting import TIMEOUT_S
@@ -304,6 +305,44 @@ def test_simulated_stamps_have_an_age_while_somebody_tells_the_time(start_monito
     monitor.scrape_until(
         lambda scrape: scrape.of_topic("ros_message_stamp_clock", TOPIC, clock="simulated") == 0, "no stamp any more"
     )
+
+
+def test_what_was_published_says_nothing_of_the_next_publisher(start_monitor: StartMonitor, robot: Robot) -> None:
+    """A driver that is started anew and hangs before its first message is not ok, though its predecessor was."""
+    monitor = start_monitor()
+    first = robot.talker(TOPIC)
+    with talking(first):
+        wait_for_usual_rate(monitor, TOPIC)
+        monitor.wait_for_status("ok", TOPIC)
+    monitor.wait_for_status("stale", TOPIC)
+    scrape = monitor.scrape()
+    assert (scrape.of_topic("ros_topic_age_seconds", TOPIC) or 0) > 0.5
+    assert scrape.of_topic("ros_topic_jitter_seconds", TOPIC) is None
+    assert scrape.of_topic("ros_message_stamp_skew_seconds", TOPIC) is None
+    robot.silence(first)
+    monitor.wait_for_status("no_publisher", TOPIC)
+    second = robot.talker(TOPIC)
+    monitor.wait_for_status("silent", TOPIC)
+    assert monitor.scrape().of_topic("ros_topic_age_seconds", TOPIC) is None
+    with talking(second):
+        monitor.wait_for_status("ok", TOPIC)
+
+
+def test_statistics_that_begin_anew_leave_a_stale_topic_stale(start_monitor: StartMonitor, robot: Robot) -> None:
+    monitor = start_monitor()
+    talker = robot.talker(TOPIC)
+    with talking(talker):
+        wait_for_usual_rate(monitor, TOPIC)
+    monitor.wait_for_status("stale", TOPIC)
+    client = robot.node.create_client(Trigger, f"/{NODE_NAME}/reset_statistics")
+    assert client.wait_for_service(TIMEOUT_S)
+    assert robot.result_of(client.call_async(Trigger.Request())).success
+    age_s = monitor.scrape().of_topic("ros_topic_age_seconds", TOPIC) or 0
+    # A look at the topic later, it would have changed.
+    scrape = monitor.scrape_until(
+        lambda scrape: (scrape.of_topic("ros_topic_age_seconds", TOPIC) or 0) > age_s + 0.5, "half a second more"
+    )
+    assert scrape.status(TOPIC) == "stale"
 
 
 def test_a_stamp_that_goes_back_is_counted(start_monitor: StartMonitor, robot: Robot) -> None:

@@ -136,11 +136,14 @@ impl Intake {
         let arrival_ns = self.clock.nanoseconds(arrival);
         let arrived = self.arrivals.count(arrival_ns, info);
         if let Some(interval_seconds) = arrived.interval_seconds {
+            let mut jitter_seconds = 0.0;
             if self.latest.is_reset.load(Ordering::Relaxed) {
                 self.latest.is_reset.store(false, Ordering::Relaxed);
+                // This interval goes with the rest: it may be a pause in which nobody published.
                 self.jitter = JitterTracker::default();
+            } else {
+                jitter_seconds = self.jitter.observe(interval_seconds);
             }
-            let jitter_seconds = self.jitter.observe(interval_seconds);
             self.latest.jitter_seconds.store(jitter_seconds.to_bits(), Ordering::Relaxed);
         }
         self.metrics.bytes.inc_by(message.len() as u64);
@@ -257,6 +260,17 @@ mod tests {
         assert_eq!(intake.latest.skew_seconds(), Some(-2.0));
         clock.take(&message(6), &info(2));
         assert_eq!(clock.metrics.stamp_backward.get(), 1, "a reset");
+    }
+
+    #[test]
+    fn jitter_begins_anew_without_the_pause_before() {
+        let mut intake = intake(false);
+        (1..=3).for_each(|sequence| intake.take(&message(1), &info(sequence)));
+        // The pause is what is tested.
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        intake.latest.is_reset.store(true, Ordering::Relaxed);
+        (4..=6).for_each(|sequence| intake.take(&message(1), &info(sequence)));
+        assert!(intake.latest.jitter_seconds() < 0.2 / 16.0, "{}", intake.latest.jitter_seconds());
     }
 
     #[test]

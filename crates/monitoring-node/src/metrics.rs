@@ -51,6 +51,7 @@ pub(crate) struct Families {
     stamp_clock: IntGaugeVec,
     stamp_skew: GaugeVec,
     rate: GaugeVec,
+    age: GaugeVec,
     jitter: GaugeVec,
     subscriptions: IntGaugeVec,
     incompatible: IntGaugeVec,
@@ -72,6 +73,8 @@ pub(crate) struct WatchedMetrics {
     pub(crate) stamp_backward: IntCounter,
     pub(crate) stamp_skew: OptionalGauge,
     pub(crate) rate: OptionalGauge,
+    /// Seconds since the last message.
+    pub(crate) age: OptionalGauge,
     pub(crate) jitter: OptionalGauge,
     pub(crate) subscriptions: IntGauge,
     stamp_clock: Vec<(StampClock, IntGauge)>,
@@ -116,6 +119,11 @@ impl Families {
             rate: gauge(
                 "ros_topic_rate_hertz",
                 "Messages per second, over the last second or the last five messages.",
+                &["topic_name"],
+            )?,
+            age: gauge(
+                "ros_topic_age_seconds",
+                "Time since the last message of the publishers that there are.",
                 &["topic_name"],
             )?,
             jitter: gauge(
@@ -175,6 +183,7 @@ impl Families {
             stamp_clock: StampClock::ALL.into_iter().map(of_clock).collect(),
             stamp_skew: OptionalGauge::new(&self.stamp_skew, labels),
             rate: OptionalGauge::new(&self.rate, labels),
+            age: OptionalGauge::new(&self.age, labels),
             jitter: OptionalGauge::new(&self.jitter, labels),
             subscriptions: self.subscriptions.with_label_values(labels),
             incompatible: QosPolicy::ALL.into_iter().map(of_policy).collect(),
@@ -193,7 +202,7 @@ impl Families {
         for family in [&self.bytes, &self.late, &self.stamp_backward] {
             family.forget(labels);
         }
-        for family in [&self.stamp_skew, &self.rate, &self.jitter] {
+        for family in [&self.stamp_skew, &self.rate, &self.age, &self.jitter] {
             family.forget(labels);
         }
         self.subscriptions.forget(labels);

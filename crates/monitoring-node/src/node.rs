@@ -27,8 +27,9 @@ const DEAD_AFTER: Duration = Duration::from_secs(60);
 pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let clock = MonotonicClock::new();
     let registry = Registry::new();
-    registry.register(Box::new(Host::new()?))?;
-    registry.register(Box::new(Gpus::new()?))?;
+    let machine = Registry::new();
+    machine.register(Box::new(Host::new()?))?;
+    machine.register(Box::new(Gpus::new()?))?;
     let families = AllFamilies::register(&registry)?;
     let mut spinner = Spinner::new(&startup.node)?;
     let mut domains = domains(&startup, &families, clock)?;
@@ -47,7 +48,7 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     }
     let heartbeats: Vec<_> = threads.iter().map(RosThread::heartbeat).collect();
     let page = Page {
-        scrape: Arc::new(RegistryScrape { registry: registry.clone(), together: families.together }),
+        scrape: Arc::new(RegistryScrape { registry: registry.clone(), machine, together: families.together }),
         readiness: works(&reports, &heartbeats, NOT_READY_AFTER),
         liveness: works(&reports, &heartbeats, DEAD_AFTER),
         tables: tables(reports),
@@ -97,16 +98,19 @@ fn domains(startup: &Startup, families: &AllFamilies, clock: MonotonicClock) -> 
     Ok(domains)
 }
 
-/// All that a scrape shows is in the registry.
+/// All that a scrape shows is in one of the registries.
 struct RegistryScrape {
     registry: Registry,
+    /// What is read when a scrape asks for it, for which the ROS threads do not wait.
+    machine: Registry,
     together: Together,
 }
 
 impl Scrape for RegistryScrape {
     fn scrape(&self, out: &mut Vec<u8>) -> u64 {
+        let of_machine = encode_registry(&self.machine, out);
         let _together = lock(&self.together);
-        encode_registry(&self.registry, out)
+        of_machine + encode_registry(&self.registry, out)
     }
 }
 

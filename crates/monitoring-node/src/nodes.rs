@@ -21,6 +21,9 @@ const ROSTERS: [&str; 2] = ["/parameter_events", "/rosout"];
 /// A topic that this node publishes in every domain.
 const OWN_TOPIC: &str = "/diagnostics";
 
+/// Nodes that are known by name: whoever invents names must not fill the memory.
+const NODES_MAX: usize = 1024;
+
 /// Every family of metrics of nodes.
 pub(crate) struct NodeFamilies {
     together: Together,
@@ -30,6 +33,7 @@ pub(crate) struct NodeFamilies {
     topics: IntGaugeVec,
     cpu: CounterVec,
     memory: GaugeVec,
+    refused: IntCounterVec,
 }
 
 impl NodeFamilies {
@@ -74,6 +78,13 @@ impl NodeFamilies {
                     &labels(&[]),
                 )?,
             )?,
+            refused: registered(
+                registry,
+                IntCounterVec::new(
+                    Opts::new("ros_nodes_refused_total", "Nodes that are not shown, since there are too many."),
+                    &["domain"],
+                )?,
+            )?,
         })
     }
 }
@@ -106,6 +117,8 @@ pub(crate) struct NodeReport {
 pub(crate) struct Nodes {
     families: Arc<NodeFamilies>,
     known: BTreeMap<String, Known>,
+    /// Nodes beyond the limit, so that each is counted once.
+    beyond: BTreeSet<String>,
     processes: Processes,
     own_name: String,
     /// This process.
@@ -114,9 +127,11 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     /// The nodes of a domain in which this process's own is called so.
-    pub(crate) fn new(families: Arc<NodeFamilies>, own_name: &str) -> Self {
+    pub(crate) fn new(families: Arc<NodeFamilies>, domain: &str, own_name: &str) -> Self {
         let (known, processes) = (BTreeMap::new(), Processes::default());
-        Self { families, known, processes, own_name: own_name.to_owned(), own: None }
+        // A counter shows from the start.
+        families.refused.with_label_values(&[domain]);
+        Self { families, known, beyond: BTreeSet::new(), processes, own_name: own_name.to_owned(), own: None }
     }
 
     pub(crate) fn reports(&self) -> Vec<NodeReport> {
@@ -150,7 +165,14 @@ impl Nodes {
         let required: BTreeSet<&String> = settings.mandatory_nodes.iter().collect();
         let names: BTreeSet<String> =
             instances.keys().chain(self.known.keys()).chain(required.iter().copied()).cloned().collect();
-        for name in names {
+        self.beyond.retain(|name| instances.contains_key(name));
+        // Those that are missed come first: the others must not take their places.
+        let (missed, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| required.contains(name));
+        for name in missed.into_iter().chain(others) {
+            if !self.known.contains_key(&name) && self.known.len() >= NODES_MAX {
+                self.refuse(name, &scope_of);
+                continue;
+            }
             let count = instances.get(&name).copied().unwrap_or(0);
             let present = participants.get(&name).map(Vec::as_slice).unwrap_or_default();
             let known = self.known.entry(name.clone()).or_insert_with(|| Known::new(now));
@@ -160,6 +182,17 @@ impl Nodes {
             self.show(&name, &scope_of(&name));
         }
         Ok(())
+    }
+
+    /// Counts a node that is not shown; the log names the first.
+    fn refuse(&mut self, name: String, scope_of: impl Fn(&str) -> Scope) {
+        if self.beyond.is_empty() {
+            tracing::warn!(node = name, NODES_MAX, "not shown, nor any more: there are too many");
+        }
+        let domain = scope_of(&name).domain;
+        if self.beyond.insert(name) {
+            self.families.refused.with_label_values(&[&domain]).inc();
+        }
     }
 
     /// Forgets those that nobody misses and that have been gone for that long.

@@ -28,8 +28,16 @@ const DENIED: [&str; 4] = ["/rosout", "/parameter_events", "/**/diagnostics", "/
 const DIAGNOSTICS: [&str; 2] = ["/**/diagnostics", "/**/diagnostics_agg"];
 /// As joint_trajectory_controller, Isaac Sim and topic_based_ros2_control name them.
 const JOINT_COMMANDS: [&str; 3] = ["/**/joint_trajectory", "/**/*joint_command", "/**/*joint_commands"];
-const IGNORED_NODES: [&str; 6] =
-    ["/**/_ros2cli_*", "/**/rviz*", "/**/rosbag2_*", "/**/*_bridge*", "/**/foxglove*", "/**/launch_ros_*"];
+const IGNORED_NODES: [&str; 8] = [
+    "/**/_ros2cli_*",
+    "/**/rviz*",
+    "/**/rosbag2_*",
+    "/**/rosbridge_*",
+    "/**/domain_bridge*",
+    "/**/ros_bridge",
+    "/**/foxglove*",
+    "/**/launch_ros_*",
+];
 
 pub(crate) fn declarations() -> Vec<Declaration> {
     let texts = |texts: &[&str]| ParameterValue::StringArray(texts.iter().map(|text| (*text).to_owned()).collect());
@@ -58,7 +66,7 @@ pub(crate) fn declarations() -> Vec<Declaration> {
         Declaration {
             name: "ignore_nodes",
             default: texts(&IGNORED_NODES),
-            description: "Nodes that come and go as people look: their endpoints count for nothing.",
+            description: "Nodes that come and go as people look: they do not count as publishers and subscriptions.",
             settable: true,
             constraint: Constraint::Checked("patterns of full names", check_patterns),
         },
@@ -131,7 +139,7 @@ pub(crate) fn declarations() -> Vec<Declaration> {
         Declaration {
             name: "forget_after",
             default: ParameterValue::Double(300.0),
-            description: "Seconds after which a topic that nobody has any more is forgotten, unless one is expected.",
+            description: "Seconds after which what nobody has any more is forgotten, unless it is expected or mandatory.",
             settable: true,
             constraint: SECONDS,
         },

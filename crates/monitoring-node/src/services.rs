@@ -201,7 +201,9 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    pub(crate) fn new(families: Arc<ServiceFamilies>) -> Self {
+    pub(crate) fn new(families: Arc<ServiceFamilies>, domain: &str) -> Self {
+        // A counter shows from the start.
+        families.refused.with_label_values(&[domain]);
         Self { families, known: BTreeMap::new(), beyond: BTreeSet::new() }
     }
 
@@ -250,9 +252,11 @@ impl Services {
     fn admitted(&mut self, name: &str, scope: &Scope) -> Option<&mut Known> {
         if !self.known.contains_key(name) {
             if self.known.len() >= SERVICES_MAX {
+                if self.beyond.is_empty() {
+                    tracing::warn!(service = name, SERVICES_MAX, "not asked, nor any more: there are too many");
+                }
                 if self.beyond.insert(name.to_owned()) {
                     self.families.refused.with_label_values(&[&scope.domain]).inc();
-                    tracing::warn!(service = name, SERVICES_MAX, "not asked: there are too many already");
                 }
                 return None;
             }

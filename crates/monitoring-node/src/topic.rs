@@ -18,6 +18,12 @@ use crate::publishers::Publishers;
 /// Messages kept for us by the middleware: they are taken as they come.
 const DEPTH: usize = 100;
 
+/// The middleware is asked for its events at most this often.
+const EVENTS_EVERY: Duration = Duration::from_secs(2);
+
+/// Publishers and subscriptions of a topic whose QoS is compared, each with each.
+const COMPARED_MAX: usize = 100;
+
 /// Where a simulation publishes its time.
 pub(crate) const CLOCK: &str = "/clock";
 
@@ -52,6 +58,7 @@ struct Watched {
     subscription: Subscription,
     /// What the middleware has said of it.
     events: QosEvents,
+    events_at: Option<Instant>,
 }
 
 pub(crate) struct Topic {
@@ -76,6 +83,10 @@ pub(crate) struct Topic {
     late_share: f64,
     /// Messages before rates began anew.
     count_before: u64,
+    /// Messages of publishers before those that there are now.
+    count_gone: u64,
+    /// Messages that earlier subscriptions were not handed out.
+    failed_before: u64,
     /// As of the last reset.
     lost_before: u64,
     progress: Progress,
@@ -119,6 +130,11 @@ impl Endpoints {
         self.publishers.is_empty() && self.subscriptions.is_empty()
     }
 
+    /// Whether the nodes are not known (yet), so that they may be ones to be ignored.
+    pub(crate) fn are_nameless(&self) -> bool {
+        self.publishers.iter().chain(&self.subscriptions).all(|endpoint| endpoint.node.is_none())
+    }
+
     fn types(&self) -> Vec<String> {
         let all = self.publishers.iter().chain(&self.subscriptions);
         let mut types: Vec<_> = all.map(|endpoint| endpoint.topic_type.clone()).collect();
@@ -136,7 +152,9 @@ impl Endpoints {
     }
 
     fn unserved(&self) -> Vec<Unserved> {
-        let pairs = self.publishers.iter().flat_map(|publisher| self.subscriptions.iter().map(move |s| (publisher, s)));
+        let subscriptions = || self.subscriptions.iter().take(COMPARED_MAX);
+        let publishers = self.publishers.iter().take(COMPARED_MAX);
+        let pairs = publishers.flat_map(|publisher| subscriptions().map(move |subscription| (publisher, subscription)));
         let of_one_type = pairs.filter(|(publisher, subscription)| publisher.topic_type == subscription.topic_type);
         let unserved = of_one_type.flat_map(|(publisher, subscription)| {
             let policies = publisher.incompatible_policies(subscription).into_iter();
@@ -178,6 +196,8 @@ impl Topic {
             counted: (0, 0),
             late_share: 0.0,
             count_before: 0,
+            count_gone: 0,
+            failed_before: 0,
             lost_before: 0,
             progress: Progress::default(),
             since: now,
@@ -217,11 +237,7 @@ impl Topic {
             since => since,
         };
         if self.published_since.is_none() {
-            self.begin_anew();
-            self.latest.forget_stamp();
-            if self.is_clock() {
-                with.clocks.set_simulated_ns(None);
-            }
+            self.forget_publishers(with);
         }
         self.gone_since = if endpoints.is_empty() { self.gone_since.or(Some(now)) } else { None };
         self.unserved = endpoints.unserved();
@@ -231,13 +247,17 @@ impl Topic {
         self.incompatible.dedup();
         self.endpoints = endpoints;
         self.subscribe(with, spinner);
-        self.read_events();
+        self.read_events(now);
     }
 
     /// Takes what the middleware itself says of the subscription. The endpoints tell of all pairs, and of which nodes, where
     /// the middleware lets everyone know their QoS; this tells of our own in any case.
-    fn read_events(&mut self) {
+    fn read_events(&mut self, now: Instant) {
         let Some(watched) = &mut self.watched else { return };
+        if watched.events_at.is_some_and(|at| now.saturating_duration_since(at) < EVENTS_EVERY) {
+            return;
+        }
+        watched.events_at = Some(now);
         match watched.subscription.qos_events() {
             Ok(events) => {
                 self.metrics.count_events(watched.events, events);
@@ -247,25 +267,36 @@ impl Topic {
                 }
                 watched.events = events;
             }
-            Err(error) => tracing::warn!(topic = self.name, %error, "the events of a topic are not known"),
+            Err(error) => tracing::debug!(topic = self.name, %error, "the events of a topic are not known"),
         }
     }
 
-    /// Begins anew: rates, jitter, and the losses that are told in the diagnostics. Counters of metrics only rise.
+    /// Begins anew: rates, jitter, and the losses that are told in the diagnostics. Counters of metrics only rise. What rate
+    /// is usual stays known: a topic that is stale does not become a good one.
     pub(crate) fn reset(&mut self) {
-        self.begin_anew();
-        self.late_share = 0.0;
+        self.measure_anew();
         self.lost_before = self.metrics.shared.lost.get();
-        self.latest.is_reset.store(true, Ordering::Relaxed);
     }
 
-    /// Takes rates from the next message on.
-    fn begin_anew(&mut self) {
+    /// What was published says nothing of those who publish next: until they do, the topic is silent.
+    fn forget_publishers(&mut self, with: &Watch) {
+        self.measure_anew();
+        self.usual_rate_hz = None;
+        self.count_gone = self.count_before;
+        self.latest.forget_stamp();
+        if self.is_clock() {
+            with.clocks.set_simulated_ns(None);
+        }
+    }
+
+    /// Takes rates, jitter and ages from the next message on.
+    fn measure_anew(&mut self) {
         self.rate.clear();
         self.stamp_rate.clear();
         self.publishers.begin_anew();
-        self.usual_rate_hz = None;
+        self.late_share = 0.0;
         self.count_before = self.latest.messages.read().0;
+        self.latest.is_reset.store(true, Ordering::Relaxed);
     }
 
     /// Whether nobody has had the topic for that long.
@@ -291,12 +322,13 @@ impl Topic {
         }
         let wanted = wanted.to_owned();
         // The one before goes first: there is one writer of what is known.
-        self.watched = None;
+        self.failed_before += self.watched.take().map_or(0, |watched| watched.subscription.probe().failed());
         match self.subscribe_to(&wanted, with) {
             Ok(subscription) => {
                 spinner.add_subscription(&subscription);
                 self.unseen = None;
-                self.watched = Some(Watched { message_type: wanted, subscription, events: QosEvents::default() });
+                self.watched =
+                    Some(Watched { message_type: wanted, subscription, events: QosEvents::default(), events_at: None });
             }
             Err(error) => {
                 tracing::warn!(topic = self.name, message_type = wanted, %error, "watched through the graph alone");
@@ -342,10 +374,12 @@ impl Topic {
         self.report.publishers = seen.publishers;
         self.report.subscriptions = self.endpoints.subscriptions.len();
         self.report.rate_hz = seen.rate_hz;
-        self.report.stamp_rate_hz = self.stamp_rate.rate_hz(0);
-        self.report.skew_seconds = self.latest.skew_seconds();
-        self.report.lost = self.metrics.shared.lost.get() - self.lost_before;
-        self.show(now, now_ns);
+        // What the last messages were like is not told of messages that do not come.
+        let comes = !matches!(status, TopicStatus::Stale | TopicStatus::Silent);
+        self.report.stamp_rate_hz = self.stamp_rate.rate_hz(0).filter(|_| comes);
+        self.report.skew_seconds = self.latest.skew_seconds().filter(|_| comes);
+        self.report.lost = self.metrics.shared.lost.get().saturating_sub(self.lost_before);
+        self.show(&seen, comes, now, now_ns);
         has_changed
     }
 
@@ -372,7 +406,7 @@ impl Topic {
             incompatible: self.incompatible.clone(),
             is_watched: self.watched.is_some(),
             published_for_ns: self.published_since.map_or(0, |since| nanoseconds_since(since, now)),
-            last_message_age_ns: (count > 0).then(|| now_ns.saturating_sub(arrival_ns)),
+            last_message_age_ns: (count > self.count_gone).then(|| now_ns.saturating_sub(arrival_ns)),
             rate_hz: self.rate.rate_hz(now_ns),
             is_rate_settled: is_settled,
             usual_rate_hz: self.usual_rate_hz,
@@ -397,7 +431,7 @@ impl Topic {
                 .unseen
                 .as_ref()
                 .map_or_else(String::new, |(_, reason)| format!("messages cannot be seen: {reason}")),
-            TopicStatus::Silent => "no message since it was first watched".to_owned(),
+            TopicStatus::Silent => "its publishers have sent nothing yet".to_owned(),
             TopicStatus::Stale => {
                 let seconds = |ns: Option<u64>| ns.unwrap_or_default() as f64 / 1e9;
                 let (age, limit) = (seconds(seen.last_message_age_ns), seconds(expected.stale_after_ns(seen)));
@@ -428,15 +462,16 @@ impl Topic {
         format!("{policy}: what {from} offers does not serve {to}{others}")
     }
 
-    fn show(&mut self, now: Instant, now_ns: u64) {
+    fn show(&mut self, seen: &Seen, comes: bool, now: Instant, now_ns: u64) {
         let report = &self.report;
         let _together = self.metrics.together();
         self.publishers.look(&self.endpoints.publishers, now, now_ns);
         self.metrics.shared.set_status(report.status);
         self.metrics.rate.set(report.rate_hz);
-        self.metrics.jitter.set(report.rate_hz.map(|_| self.latest.jitter_seconds()));
+        self.metrics.age.set(seen.last_message_age_ns.map(|age_ns| age_ns as f64 / 1e9));
+        self.metrics.jitter.set(report.rate_hz.filter(|_| comes).map(|_| self.latest.jitter_seconds()));
         self.metrics.stamp_skew.set(report.skew_seconds);
-        self.metrics.set_stamp_clock(self.latest.stamp_clock());
+        self.metrics.set_stamp_clock(self.latest.stamp_clock().filter(|_| comes));
         self.metrics.subscriptions.set(report.subscriptions as i64);
         self.metrics.shared.set_publishers(report.publishers);
         let count_by = |policy| {
@@ -448,9 +483,12 @@ impl Topic {
 
     /// Looks whether the messages are still being taken.
     pub(crate) fn look_at_progress(&mut self, now_ns: u64) {
-        let Some(watched) = &self.watched else { return };
+        let Some(watched) = &self.watched else {
+            self.report.stuck_for = Duration::ZERO;
+            return;
+        };
         let probe = watched.subscription.probe();
-        self.metrics.shared.set_take_failed(probe.failed());
+        self.metrics.shared.set_take_failed(self.failed_before + probe.failed());
         let stuck_for_ns = self.progress.stuck_for_ns(probe.taken(), probe.pending(), now_ns);
         self.report.stuck_for = Duration::from_nanos(stuck_for_ns);
     }

@@ -27,6 +27,9 @@ const READ_EVERY: Duration = Duration::from_millis(250);
 /// And at least this often: names of nodes come after their endpoints, and tell of no change.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
+/// How long the node of an endpoint may come after it.
+const NAMED_WITHIN: Duration = Duration::from_secs(1);
+
 /// What is known of a domain.
 #[derive(Default)]
 pub(crate) struct Known {
@@ -108,6 +111,8 @@ pub(crate) struct Domain {
     joint_limits: JointLimits,
     /// Topics beyond the limit, so that each is counted once.
     refused: BTreeSet<String>,
+    /// Topics whose nodes are not known yet, since when.
+    nameless: BTreeMap<String, Instant>,
     read_at: Option<Instant>,
     is_changed: bool,
 }
@@ -121,8 +126,10 @@ impl Domain {
         clock: MonotonicClock,
     ) -> Result<Self, Error> {
         let own_name = node.fully_qualified_name();
+        let name = node.context().domain_id().to_string();
+        // A counter shows from the start.
+        families.topics.refused.with_label_values(&[&name]);
         Ok(Self {
-            name: node.context().domain_id().to_string(),
             settings,
             orders: Arc::default(),
             families: Arc::clone(&families.topics),
@@ -130,14 +137,16 @@ impl Domain {
             diagnostics: Diagnostics::new(&node)?,
             reports: Reports::default(),
             topics: BTreeMap::new(),
-            nodes: Nodes::new(Arc::clone(&families.nodes), &own_name),
-            services: Services::new(Arc::clone(&families.services)),
+            nodes: Nodes::new(Arc::clone(&families.nodes), &name, &own_name),
+            services: Services::new(Arc::clone(&families.services), &name),
             foreign_diagnostics: ForeignDiagnostics::new(Arc::clone(&families.diagnostics), &own_name),
             joint_limits: JointLimits::new(Arc::clone(&families.limits), clock),
             refused: BTreeSet::new(),
+            nameless: BTreeMap::new(),
             read_at: None,
             is_changed: true,
             watch: Watch { node, clock, clocks: Arc::new(DomainClocks::new()), take_in: TakeIn::auto() },
+            name,
             own_name,
         })
     }
@@ -234,22 +243,23 @@ impl Domain {
         names.extend(self.topics.keys().map(String::as_str));
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         self.refused.retain(|name| names.binary_search(name).is_ok());
+        self.nameless.retain(|name, _| names.binary_search(name).is_ok());
         // Those of which something is expected come first, and the clock that others are held against: the rest must not take
         // their places.
-        let (first, others): (Vec<_>, Vec<_>) =
-            names.into_iter().partition(|name| name == CLOCK || self.settings.expectation(name).is_required);
+        let (first, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| self.comes_first(name));
+        // One that fails does not stop the others, here and below.
+        let mut topics = Ok(());
         for name in first.into_iter().chain(others) {
-            self.read_topic(spinner, name, now)?;
+            topics = topics.and(self.read_topic(spinner, name, now));
         }
         self.count_topics();
         let (node, scope_of) = (&self.watch.node, |name: &str| scope(&self.settings, &self.name, name));
-        // One that fails does not stop the others.
         let nodes = self.nodes.read(node, &self.settings, scope_of, now);
         self.nodes.look_at_processes(scope_of);
         let services = self.services.read(node, spinner, &self.settings, scope_of, now);
         let diagnostics = self.foreign_diagnostics.read(node, spinner, &self.settings, &graph, scope_of);
         let limits = self.joint_limits.read(node, spinner, &self.settings, &graph, scope_of);
-        nodes.and(services).and(diagnostics).and(limits)
+        topics.and(nodes).and(services).and(diagnostics).and(limits)
     }
 
     fn read_topic(&mut self, spinner: &mut Spinner, name: String, now: Instant) -> Result<(), Error> {
@@ -257,11 +267,14 @@ impl Domain {
             self.forget(&name);
             return Ok(());
         }
+        let is_new = !self.topics.contains_key(&name);
+        if is_new && self.is_full() && self.refused.contains(&name) && !self.comes_first(&name) {
+            return Ok(());
+        }
         let ignored = |node: &str| node == self.own_name || self.settings.ignores_node(node);
         let endpoints = Endpoints::find(&self.watch.node, &name, ignored)?;
-        let is_new = !self.topics.contains_key(&name);
         let is_there = !endpoints.is_empty() || self.settings.expectation(&name).is_required;
-        if is_new && is_there {
+        if is_new && is_there && !self.awaits_a_name(&name, &endpoints, now) {
             self.admit(&name, &endpoints, now);
         }
         if let Some(topic) = self.topics.get_mut(&name) {
@@ -270,14 +283,41 @@ impl Domain {
         Ok(())
     }
 
-    /// Begins to watch a topic, unless there are too many.
+    /// Whether a topic takes the place of another when there are too many.
+    fn comes_first(&self, name: &str) -> bool {
+        name == CLOCK || self.settings.expectation(name).is_required
+    }
+
+    fn is_full(&self) -> bool {
+        self.topics.len() >= self.settings.max_topics
+    }
+
+    /// Whether the topic's only nodes are not known yet, for a moment: they may be ones that are ignored.
+    fn awaits_a_name(&mut self, name: &str, endpoints: &Endpoints, now: Instant) -> bool {
+        if self.comes_first(name) || !endpoints.are_nameless() {
+            return false;
+        }
+        let since = *self.nameless.entry(name.to_owned()).or_insert(now);
+        now.saturating_duration_since(since) < NAMED_WITHIN
+    }
+
+    /// Counts a topic that is not watched; the log names the first.
+    fn refuse(&mut self, name: &str) {
+        if self.refused.is_empty() {
+            tracing::warn!(topic = name, "not watched, nor any more: there are max_topics already");
+        }
+        if self.refused.insert(name.to_owned()) {
+            self.families.refused.with_label_values(&[&self.name]).inc();
+        }
+    }
+
+    /// Begins to watch a topic, unless there are too many: one that comes first takes the place of one that does not.
     fn admit(&mut self, name: &str, endpoints: &Endpoints, now: Instant) {
-        if self.topics.len() >= self.settings.max_topics {
-            if self.refused.insert(name.to_owned()) {
-                self.families.refused.with_label_values(&[&self.name]).inc();
-                tracing::warn!(topic = name, "not watched: there are max_topics already");
-            }
-            return;
+        if self.is_full() {
+            let last = self.topics.keys().rev().find(|watched| !self.comes_first(watched)).cloned();
+            let Some(last) = last.filter(|_| self.comes_first(name)) else { return self.refuse(name) };
+            self.forget(&last);
+            self.refuse(&last);
         }
         let status = if endpoints.publishers.is_empty() { TopicStatus::NoPublisher } else { TopicStatus::Silent };
         let scope = self.scope(name);
@@ -286,12 +326,16 @@ impl Domain {
         let topic = Topic::new(name, metrics, publishers, self.settings.expectation(name), status, now);
         self.topics.insert(name.to_owned(), topic);
         self.refused.remove(name);
+        self.nameless.remove(name);
     }
 
     fn forget(&mut self, name: &str) {
         // The subscription goes first: what is received no longer counts into series that are gone.
         if self.topics.remove(name).is_some() {
             self.families.forget(&self.scope(name), name);
+        }
+        if name == CLOCK {
+            self.watch.clocks.set_simulated_ns(None);
         }
     }
 

@@ -1,4 +1,7 @@
 //! What the middleware itself says of a subscription: publishers that do not serve it, messages that it lost.
+//!
+//! The events are polled and have no callback: with one, rmw_fastrtps takes the lock of its listener and that of its
+//! participant in both orders, and can stop for ever (ros2/rmw_fastrtps#890).
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;

@@ -5,7 +5,7 @@
 pub enum TopicStatus {
     /// Nobody publishes it.
     NoPublisher,
-    /// Only other types are published.
+    /// Only other types are published; or, to a node that watches all, peers disagree on the type.
     TypeMismatch,
     /// Publishers offer a QoS that does not serve what is asked of them.
     QosIncompatible,
