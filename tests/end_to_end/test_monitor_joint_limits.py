@@ -13,7 +13,8 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from cdr import Encoding, joint_state
-from monitor import Monitor, StartMonitor
+from monitor import NODE_NAME, Monitor, StartMonitor
+from parameters import Parameters
 from robot import RELIABLE, Robot, Talker, repeatedly
 from scrape import Scrape
 
@@ -442,6 +443,59 @@ def test_commands_of_a_type_that_is_not_installed_are_told_of_once(
     robot.talker("/later")
     monitor.wait_for_topic("/later")
     assert len(warnings()) == 1, monitor.stderr
+
+
+def test_a_description_that_is_not_latched_is_counted(
+    start_monitor: StartMonitor, robot: Robot, domain_id: int
+) -> None:
+    robot.talker(DESCRIPTION, RELIABLE, String)
+    monitor = start_monitor()
+    labels = {"domain": str(domain_id), "robot": "", "topic_name": DESCRIPTION}
+
+    def rejects(count: int) -> Callable[[Scrape], bool]:
+        return lambda scrape: scrape.get("ros_robot_descriptions_rejected_total", **labels) == count
+
+    monitor.scrape_until(rejects(1), "a publisher that does not serve")
+    robot.talker(DESCRIPTION, RELIABLE, String)
+    monitor.scrape_until(rejects(2), "another one")
+    warnings = [line for line in monitor.stderr.splitlines() if "a robot's description cannot be used" in line]
+    assert len(warnings) == 1 and DESCRIPTION in warnings[0] and "durability" in warnings[0], monitor.stderr
+    describe(robot, URDF)
+    monitor.scrape_until(lambda scrape: scrape.get("ros_robot_description_joints", **labels) == 4, "a latched one")
+
+
+def test_what_is_denied_is_not_followed(
+    start_monitor: StartMonitor, robot: Robot, of_joint: Callable[..., float | None]
+) -> None:
+    """Neither from the start nor later on: a description, joint states and commands."""
+    description = describe(robot, URDF)
+    joints, commands = robot.talker(STATES), robot.talker(COMMANDS)
+    monitor = start_monitor(parameters={"deny": [f"{NAMESPACE}/**"]})
+    robot.talker("/later")
+    monitor.wait_for_topic("/later")
+    assert not any(talker.is_matched() for talker in (description, joints, commands))
+
+    parameters = Parameters(robot, NODE_NAME)
+
+    def counts() -> list[int]:
+        return [talker.publisher.get_subscription_count() for talker in (description, joints, commands)]
+
+    def violations(scrape: Scrape) -> float | None:
+        return of_joint(scrape, "ros_joint_limit_violations_total", "hinge", quantity="position")
+
+    with repeatedly(states(joints, {"hinge": 0.0}), 0.02):
+        for denied, followed in (
+            (["/nothing"], [2, 2, 2]),
+            ([STATES], [2, 0, 2]),
+            ([COMMANDS], [2, 2, 0]),
+            ([DESCRIPTION], [0, 1, 1]),
+        ):
+            assert parameters.set(deny=denied)[0].successful
+            robot.spin_until(lambda followed=followed: counts() == followed, f"the subscriptions without {denied}")
+            known = 0 if followed[1] == 2 else None
+            monitor.scrape_until(
+                lambda scrape, known=known: violations(scrape) == known, f"violations without {denied}: {known}"
+            )
 
 
 def test_topics_of_commands_beyond_the_limit_are_counted(monitor: Monitor, robot: Robot, domain_id: int) -> None:

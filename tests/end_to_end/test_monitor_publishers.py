@@ -25,15 +25,24 @@ def monitor(start_monitor: StartMonitor) -> Monitor:
 def first(monitor: Monitor, robot: Robot) -> Talker:
     talker = robot.talker(TOPIC, BEST_EFFORT, String)
     robot.spin_until(talker.is_matched, "the monitor's subscription")
+    wait_for_publishers(monitor, 1)
     return talker
 
 
 @pytest.fixture
-def second(start_robot: Callable[..., Robot], first: Talker) -> Talker:
+def second(monitor: Monitor, start_robot: Callable[..., Robot], first: Talker) -> Talker:
     other = start_robot()
     talker = Talker(TOPIC, other.another_node(SECOND.removeprefix("/")).create_publisher(String, TOPIC, BEST_EFFORT))
     other.spin_until(talker.is_matched, "the monitor's subscription")
+    wait_for_publishers(monitor, 2)
     return talker
+
+
+def wait_for_publishers(monitor: Monitor, count: int) -> None:
+    """What is sent best effort to a reader that does not know the writer yet is lost, and counted by nobody."""
+    monitor.scrape_until(
+        lambda scrape: monitor.knows(scrape, TOPIC) and scrape.publishers(TOPIC) == count, f"{count} publishers"
+    )
 
 
 def by_node(scrape: Scrape, metric: str, domain_id: int) -> dict[str, float]:

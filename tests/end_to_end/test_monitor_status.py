@@ -241,16 +241,16 @@ def test_what_is_wrong_with_a_new_topic_is_no_alarm_yet(
 
 
 def test_slow_topics_do_not_flap(start_monitor: StartMonitor, robot: Robot) -> None:
-    """Twice a second, which is slow enough for most messages to come in no look: no state but ok after the first."""
-    expected = {"rate": 2.0, "rate_tolerance": 0.5, "grace": 0.0}
+    """Below 1 Hz, which is slow enough for most looks to see no message: no state but ok after the first."""
+    expected = {"rate": 0.8, "rate_tolerance": 0.5, "grace": 0.0}
     parameters = {f"topics.{TOPIC}.{name}": value for name, value in expected.items()}
     monitor = start_monitor(parameters=parameters)
     talker = robot.talker(TOPIC)
-    with talking(talker, 0.5):
+    with talking(talker, 1.25):
         monitor.wait_for_status("ok", TOPIC)
         changes = len([line for line in monitor.stderr.splitlines() if "the state has changed" in line])
         messages = monitor.scrape().messages(TOPIC)
-        monitor.scrape_until(lambda scrape: scrape.messages(TOPIC) >= messages + 8, "eight messages more")
+        monitor.scrape_until(lambda scrape: scrape.messages(TOPIC) >= messages + 6, "six messages more")
         after = [line for line in monitor.stderr.splitlines() if "the state has changed" in line]
         assert len(after) == changes, "\n".join(after)
 
@@ -352,9 +352,13 @@ def test_a_stamp_that_goes_back_is_counted(start_monitor: StartMonitor, robot: R
     robot.spin_until(talker.is_matched, "the monitor's subscription")
     for seconds in (100, 101, 50, 51, 51, 7):
         talker.publish(["elbow"], [1.0], stamp=time_of(seconds * 10**9))
-    monitor.scrape_until(lambda scrape: scrape.messages(TOPIC) == 6, "six messages")
-    # In the scrape that shows the last message, other counts may be from before it.
-    assert monitor.scrape().of_topic("ros_message_stamp_backward_total", TOPIC) == 2
+    # Both, since a scrape is not one moment: in the one that shows the last message, other counts may be from before it.
+    monitor.scrape_until(
+        lambda scrape: (
+            scrape.messages(TOPIC) == 6 and scrape.of_topic("ros_message_stamp_backward_total", TOPIC) == 2
+        ),
+        "six messages, two of them with a stamp that went back",
+    )
 
 
 def test_a_type_without_a_stamp_has_no_age(start_monitor: StartMonitor, robot: Robot) -> None:

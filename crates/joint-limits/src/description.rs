@@ -5,17 +5,8 @@ use std::ops::RangeInclusive;
 
 use thiserror::Error;
 use urdf_rs::JointType;
-use xml::EventReader;
-use xml::reader::XmlEvent;
 
-use crate::{Limits, Motion};
-
-/// The longest description that is read.
-const BYTES_MAX: usize = 4 << 20;
-
-/// The most elements, and elements in one another, that are read: what reads a URDF calls itself for each level.
-const ELEMENTS_MAX: usize = 100_000;
-const DEPTH_MAX: usize = 32;
+use crate::{Limits, Motion, plain_xml};
 
 /// The most joints of a robot: for each that is seen, values and series are kept.
 pub const JOINTS_MAX: u32 = 10_000;
@@ -32,20 +23,18 @@ pub struct Description {
 /// Why a text is no description.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("no URDF: {0}")]
-pub struct BadDescription(String);
+pub struct BadDescription(pub(crate) String);
 
 impl Description {
     /// Reads a URDF (<https://wiki.ros.org/urdf/XML/joint>). Joints that have no single axis are left out.
     ///
     /// # Errors
-    /// When the text is no URDF, longer than 4 MiB, of more than 100,000 elements or of more than 32 in one another, or has
-    /// more than 10,000 joints.
+    /// When the text is no URDF, has a document type, is longer than 4 MiB, of more than 100,000 elements or of more than 32
+    /// in one another, or has more than 10,000 joints.
     pub fn read(urdf: &str) -> Result<Self, BadDescription> {
-        if urdf.len() > BYTES_MAX {
-            return Err(BadDescription(format!("{} bytes, of which at most {BYTES_MAX} are read", urdf.len())));
-        }
-        check_extent(urdf)?;
-        let robot = urdf_rs::read_from_string(urdf).map_err(|error| BadDescription(error.to_string()))?;
+        // What reads the URDF has a reader of XML of its own, without limits: it gets what was read within them.
+        let plain = plain_xml::rewrite(urdf)?;
+        let robot = urdf_rs::read_from_string(&plain).map_err(|error| BadDescription(error.to_string()))?;
         if robot.joints.len() > JOINTS_MAX as usize {
             return Err(BadDescription(format!(
                 "{} joints, of which at most {JOINTS_MAX} are read",
@@ -77,21 +66,6 @@ impl Description {
     }
 }
 
-fn check_extent(xml: &str) -> Result<(), BadDescription> {
-    let (mut depth, mut elements) = (0, 0);
-    for event in EventReader::from_str(xml) {
-        match event.map_err(|error| BadDescription(error.to_string()))? {
-            XmlEvent::StartElement { .. } => (depth, elements) = (depth + 1, elements + 1),
-            XmlEvent::EndElement { .. } => depth -= 1,
-            _ => {}
-        }
-        if depth > DEPTH_MAX || elements > ELEMENTS_MAX {
-            return Err(BadDescription(format!("more than {ELEMENTS_MAX} elements, or {DEPTH_MAX} in one another")));
-        }
-    }
-    Ok(())
-}
-
 type Joints<'a> = BTreeMap<&'a str, &'a urdf_rs::Joint>;
 
 fn limits(joint: &urdf_rs::Joint, joints: &Joints<'_>) -> Option<Limits> {
@@ -121,12 +95,13 @@ fn position(joint: &urdf_rs::Joint, joints: &Joints<'_>, depth: usize) -> Option
     let (multiplier, offset) = (mimic.multiplier.unwrap_or(1.0), mimic.offset.unwrap_or(0.0));
     let ends = [leader.start() * multiplier + offset, leader.end() * multiplier + offset];
     let (lower, upper) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
-    (lower < upper).then_some(lower..=upper)
+    (lower < upper && lower.is_finite() && upper.is_finite()).then_some(lower..=upper)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plain_xml::{BYTES_MAX, ELEMENTS_MAX};
 
     fn joint(name: &str, kind: &str, inside: &str) -> String {
         format!(r#"<joint name="{name}" type="{kind}"><parent link="a"/><child link="b"/>{inside}</joint>"#)
@@ -171,12 +146,15 @@ mod tests {
             joint("own", "revolute", &(LIMIT.to_owned() + &mimic("mirror", ""))),
             joint("circle", "revolute", &mimic("circle", "")),
             joint("orphan", "revolute", &mimic("nobody", "")),
+            joint("far", "revolute", &mimic("hinge", r#"multiplier="1e308""#)),
+            joint("farther", "revolute", &mimic("hinge", r#"offset="-inf""#)),
         ]);
         let range = |name| found.limits(name).expect("limits").position.clone();
         assert_eq!(range("mirror"), Some(-3.5..=2.5));
         assert_eq!(range("second"), Some(-3.5..=2.5));
         assert_eq!(range("own"), Some(-1.0..=2.0));
         assert_eq!([range("circle"), range("orphan")], [None, None]);
+        assert_eq!([range("far"), range("farther")], [None, None], "no end is infinite");
     }
 
     #[test]
@@ -192,6 +170,103 @@ mod tests {
         let nested = format!("<robot name=\"a\">{}{}</robot>", "<a>".repeat(50_000), "</a>".repeat(50_000));
         assert!(Description::read(&nested).is_err());
         assert!(Description::read(&format!("<robot name=\"a\">{}</robot>", "<a/>".repeat(ELEMENTS_MAX))).is_err());
+    }
+
+    #[test]
+    fn what_two_readers_would_take_for_different_things_is_refused_or_read_as_the_first_takes_it() {
+        let nested = "<a>".repeat(100_000) + &"</a>".repeat(100_000);
+        assert!(Description::read(&format!("<!DOCTYPE r \">{nested}\"><robot name=\"a\"/>")).is_err());
+        for before in [format!("<?pi ? >{nested}?>"), format!("<!--{nested}-->")] {
+            assert!(Description::read(&format!("{before}<robot name=\"a\"/>")).expect("a robot").is_empty());
+        }
+        for inside in [format!("<?pi ? >{nested}?>"), format!("<![CDATA[{nested}]]>"), nested.replace('<', "&lt;")] {
+            assert!(Description::read(&format!("<robot name=\"a\">{inside}</robot>")).expect("a robot").is_empty());
+        }
+    }
+
+    #[test]
+    fn names_with_a_prefix_are_not_those_of_a_urdf() {
+        let hinge = joint("hinge", "revolute", LIMIT);
+        let of_xacro = hinge.replace("<joint", "<x:joint").replace("</joint", "</x:joint").replace("hinge", "other");
+        let read = |start: &str| Description::read(&format!("<robot name=\"a\" {start}>{hinge}{of_xacro}</robot>"));
+        let found = read("xmlns='http://www.ros.org' xmlns:x='q' x:name='b'").expect("a URDF");
+        assert_eq!((found.len(), found.limits("hinge").is_some()), (1, true));
+        assert!(read("").unwrap_err().to_string().contains("prefix is unbound"));
+        for bound in ["xmlns='q'", "xmlns:xmlns='q'", "xmlns:xml='q'", "xmlns:x=''"] {
+            assert!(read(bound).is_err(), "{bound}");
+        }
+        assert!(Description::read("<x:robot xmlns:x='q' name='a'/>").is_err());
+    }
+
+    #[test]
+    fn a_description_as_robots_have_it_is_read() {
+        let urdf = r#"<?xml version="1.0" encoding="utf-8"?>
+            <!-- This document was autogenerated by xacro from arm.urdf.xacro -->
+            <robot name="arm" xmlns:xacro="http://www.ros.org/wiki/xacro">
+              <material name="blue"><color rgba="0 0 0.8 1"/></material>
+              <link name="base"><visual><origin rpy="0 0 0" xyz="0 0 1"/>
+                <geometry><mesh filename="package://arm/base.dae" scale="1 1 1"/></geometry><material name="blue"/>
+              </visual></link>
+              <link name="tip"/>
+              <joint name="elbow" type="revolute">
+                <parent link="base"/><child link="tip"/><axis xyz="0 0 1"/>
+                <limit effort="150.0" lower="-2.5" upper="2.5" velocity="3.15"/><dynamics damping="0" friction="0"/>
+              </joint>
+              <transmission name="elbow_transmission">
+                <type>transmission_interface/SimpleTransmission</type>
+                <joint name="elbow"><hardwareInterface>hardware_interface/PositionJointInterface</hardwareInterface></joint>
+                <actuator name="motor"><mechanicalReduction>1</mechanicalReduction></actuator>
+              </transmission>
+              <ros2_control name="arm" type="system"><hardware><plugin>arm/System</plugin></hardware>
+                <joint name="elbow"><command_interface name="position"/></joint></ros2_control>
+              <gazebo><plugin name="control" filename="libcontrol.so"><a>1 &lt; 2</a><![CDATA[ x ]]></plugin></gazebo>
+              <gazebo reference="base"><material>Gazebo/Blue</material></gazebo>
+            </robot>"#;
+        let found = Description::read(urdf).expect("a URDF");
+        let limits =
+            Limits { motion: Motion::Rotation, position: Some(-2.5..=2.5), velocity: Some(3.15), effort: Some(150.0) };
+        assert_eq!((found.len(), found.limits("elbow")), (1, Some(&limits)));
+    }
+
+    #[test]
+    fn whatever_the_text_is_it_is_read_or_refused() {
+        const PIECES: [&str; 24] = [
+            "<robot name='a'>",
+            "</robot>",
+            "<joint name='j' type='revolute'>",
+            "</joint>",
+            "<a>",
+            "</a>",
+            "<a/>",
+            "<x:a>",
+            " xmlns='q'",
+            " xmlns:x='q'",
+            "<!DOCTYPE ",
+            "<!--",
+            "-->",
+            "<![CDATA[",
+            "]]>",
+            "<?",
+            "?>",
+            ">",
+            "<",
+            "\"",
+            "'",
+            "&",
+            "&#0;",
+            "ä",
+        ];
+        // Which piece is next, by a generator of Lehmer's.
+        let mut state = 1_u64;
+        let mut next = || {
+            state = state * 48_271 % 0x7fff_ffff;
+            PIECES[state as usize % PIECES.len()]
+        };
+        for _ in 0..20_000 {
+            let text: String = (0..12).map(|_| next()).collect();
+            let _ = Description::read(&text);
+            let _ = Description::read(&format!("<robot name='a'{text}</robot>"));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod command;
 mod description;
 mod joint;
 mod limits;
+mod plain_xml;
 
 pub use command::Command;
 pub use description::{BadDescription, Description, JOINTS_MAX};

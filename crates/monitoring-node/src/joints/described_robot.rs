@@ -1,6 +1,7 @@
 //! One robot: its description, its joints' states, and what is asked of them.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use joint_state::{Recorder, Snapshot};
 use node_runtime::{MonotonicClock, system_time_ns};
 use r2r::sensor_msgs::msg::JointState;
 use r2r::std_msgs::msg::String as Text;
-use ros_observer::{Error, MessageType, Node, Qos, Spinner, Subscription, TakeIn};
+use ros_observer::{Error, MessageType, Node, Qos, QosPolicy, Spinner, Subscription, TakeIn};
 use topic_watch::Forget;
 
 use super::joint_command::{CommandType, JointCommands};
 use super::limit_families::{LimitFamilies, Rejections};
+use super::warning::Warning;
 use crate::metrics::{Scope, lock, raise_to};
 
 /// The last part of the name of every description.
@@ -38,10 +40,12 @@ pub(crate) struct Following {
 
 /// One robot: the namespace of its description.
 pub(crate) struct Robot {
-    _description: Subscription,
-    /// Once there is a description, if that is possible.
+    description: Subscription,
+    /// Publishers whose descriptions the middleware does not hand out, of which is known.
+    unserving: u64,
+    /// Once there is a description, and as soon as that is possible.
     states: Option<Subscription>,
-    is_subscribed: bool,
+    states_warning: Warning,
     commands: BTreeMap<String, Followed>,
     model: Arc<Mutex<Model>>,
     scope: Scope,
@@ -53,8 +57,9 @@ pub(crate) struct Robot {
 struct Followed {
     command_type: &'static CommandType,
     is_published: bool,
-    /// None where that is not possible, which was told.
-    _subscription: Option<Subscription>,
+    /// As soon as that is possible.
+    subscription: Option<Subscription>,
+    warning: Warning,
 }
 
 /// A topic of commands in the graph.
@@ -69,6 +74,9 @@ pub(crate) struct CommandTopic {
 #[derive(Default)]
 struct Model {
     description: Option<Description>,
+    /// The hash of the message that it came in: whoever sends it anew all the time is not read anew.
+    description_hash: Option<u64>,
+    hashing: RandomState,
     /// Those of the description that were seen: no more than that has, whatever else somebody publishes.
     joints: BTreeMap<String, Joint>,
     /// Joints that the description says something else of now, whose series have to go.
@@ -93,9 +101,10 @@ impl Robot {
             })?;
         spinner.add_subscription(&description);
         Ok(Self {
-            _description: description,
+            description,
+            unserving: 0,
             states: None,
-            is_subscribed: false,
+            states_warning: Warning::default(),
             commands: BTreeMap::new(),
             model,
             scope,
@@ -108,18 +117,37 @@ impl Robot {
         &self.states_topic
     }
 
-    /// Follows the joints' states, unless that was tried before or it is not known yet what they may do.
+    /// Counts descriptions that do not come at all: the subscription is latched, and a publisher may not be.
+    pub(crate) fn look_at_description(&mut self, now_ns: u64) -> Result<(), Error> {
+        let events = self.description.qos_events()?;
+        let policy = events.last_policy.map_or("another policy", QosPolicy::name);
+        for _ in self.unserving..events.incompatible {
+            let reason = format!("a publisher does not serve this node, by its {policy}");
+            locked(&self.model).reject(&self.description_topic, &reason, now_ns);
+        }
+        self.unserving = events.incompatible;
+        Ok(())
+    }
+
+    /// Follows the joints' states, unless it is not known yet what they may do.
     pub(crate) fn follow_states(&mut self, node: &Node, spinner: &mut Spinner, with: &Following) {
-        if self.is_subscribed || locked(&self.model).description.is_none() {
+        if self.states.is_some() || locked(&self.model).description.is_none() {
             return;
         }
-        self.is_subscribed = true;
         match self.subscribe_to_states(node, with) {
             Ok(states) => {
                 spinner.add_subscription(&states);
                 self.states = Some(states);
+                self.states_warning.clear();
             }
-            Err(error) => tracing::warn!(topic = self.states_topic, %error, "joints are not followed"),
+            Err(error) => self.states_warning.give("joints", &self.states_topic, &error),
+        }
+    }
+
+    /// Ends to follow the joints' states, and forgets the joints.
+    pub(crate) fn release_states(&mut self) {
+        if self.states.take().is_some() {
+            locked(&self.model).drop_joints(|_, _| true);
         }
     }
 
@@ -168,7 +196,8 @@ impl Robot {
         self.commands.len()
     }
 
-    pub(crate) fn follows_commands(&self, topic: &str) -> bool {
+    /// Whether a topic is one of its commands, even if it could not be subscribed to yet.
+    pub(crate) fn has_commands(&self, topic: &str) -> bool {
         self.commands.contains_key(topic)
     }
 
@@ -180,13 +209,19 @@ impl Robot {
         found: &CommandTopic,
         with: &Following,
     ) {
-        let subscription = self.subscribe_to_commands(node, &topic, found.command_type, with);
-        match &subscription {
-            Ok(subscription) => spinner.add_subscription(subscription),
-            Err(error) => tracing::warn!(topic, %error, "commands to joints are not followed"),
-        }
         let CommandTopic { command_type, is_published, .. } = *found;
-        self.commands.insert(topic, Followed { command_type, is_published, _subscription: subscription.ok() });
+        let new = || Followed { command_type, is_published, subscription: None, warning: Warning::default() };
+        let mut followed = self.commands.remove(&topic).unwrap_or_else(new);
+        if followed.subscription.is_none() {
+            match self.subscribe_to_commands(node, &topic, command_type, with) {
+                Ok(subscription) => {
+                    spinner.add_subscription(&subscription);
+                    followed.subscription = Some(subscription);
+                }
+                Err(error) => followed.warning.give("commands to joints", &topic, &error),
+            }
+        }
+        self.commands.insert(topic, followed);
     }
 
     fn subscribe_to_commands(
@@ -254,25 +289,33 @@ fn locked(model: &Mutex<Model>) -> MutexGuard<'_, Model> {
     model.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn read_description(message: &[u8]) -> Result<Description, String> {
+    let text = Reader::open(message).and_then(|mut reader| reader.string()).map_err(|fault| fault.to_string())?;
+    Description::read(&String::from_utf8_lossy(text)).map_err(|error| error.to_string())
+}
+
 impl Model {
     /// Takes a description; a faulty one leaves the one before in use.
     fn take_description(&mut self, topic: &str, message: &[u8], now_ns: u64) {
-        let text = Reader::open(message).and_then(|mut reader| reader.string());
-        let read = match text {
-            Ok(text) => Description::read(&String::from_utf8_lossy(text)).map_err(|error| error.to_string()),
-            Err(fault) => Err(fault.to_string()),
-        };
-        match read {
+        let hash = Some(self.hashing.hash_one(message));
+        if self.description_hash == hash {
+            return;
+        }
+        match read_description(message) {
             Ok(description) => {
-                let (kept, dropped) = std::mem::take(&mut self.joints)
-                    .into_iter()
-                    .partition(|(name, joint)| description.limits(name) == Some(joint.limits()));
-                self.joints = kept;
-                self.dropped.extend::<BTreeMap<_, _>>(dropped);
-                self.description = Some(description);
+                self.drop_joints(|name, joint| description.limits(name) != Some(joint.limits()));
+                (self.description, self.description_hash) = (Some(description), hash);
             }
             Err(error) => self.reject(topic, &error, now_ns),
         }
+    }
+
+    /// Ends to know joints; their series go at the next look.
+    fn drop_joints(&mut self, is_dropped: impl Fn(&str, &Joint) -> bool) {
+        let (dropped, kept): (BTreeMap<_, _>, _) =
+            std::mem::take(&mut self.joints).into_iter().partition(|(name, joint)| is_dropped(name, joint));
+        self.joints = kept;
+        self.dropped.extend(dropped);
     }
 
     fn reject(&mut self, topic: &str, error: &str, now_ns: u64) {
@@ -319,21 +362,34 @@ mod tests {
 
     use super::*;
 
+    const URDF: &str = r#"<robot name="a"><link name="a"/><link name="b"/><joint name="hinge" type="continuous">
+        <parent link="a"/><child link="b"/></joint></robot>"#;
+
     fn serialized(text: &str) -> Vec<u8> {
         Text { data: text.into() }.to_serialized_bytes().expect("a serialized message")
     }
 
     #[test]
     fn a_faulty_description_leaves_the_one_before_in_use() {
-        let urdf = r#"<robot name="a"><link name="a"/><link name="b"/><joint name="hinge" type="continuous">
-            <parent link="a"/><child link="b"/></joint></robot>"#;
         let mut model = Model::default();
-        model.take_description("/robot_description", &serialized(urdf), 0);
+        model.take_description("/robot_description", &serialized(URDF), 0);
         for garbage in [&serialized("garbage")[..], b"\x00\x01\x00\x00garbage", b""] {
             model.take_description("/robot_description", garbage, 0);
         }
         assert_eq!(model.rejected, 3);
         assert!(model.description.expect("the good one").limits("hinge").is_some());
+    }
+
+    #[test]
+    fn a_description_that_is_in_use_is_not_read_again() {
+        let mut model = Model::default();
+        let mut described = |text: &str| {
+            model.take_description("/robot_description", &serialized(text), 0);
+            // So that it shows when it is read.
+            model.description.replace(Description::default()).map(|description| description.len())
+        };
+        let other = URDF.replace("hinge", "other");
+        assert_eq!([URDF, URDF, &other, URDF, "garbage", URDF].map(&mut described), [1, 0, 1, 1, 0, 0].map(Some));
     }
 
     #[test]

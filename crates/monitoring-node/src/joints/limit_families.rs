@@ -19,7 +19,7 @@ pub(crate) struct LimitFamilies {
     frozen: IntGaugeVec,
     /// Joints of a description.
     pub(crate) described: IntGaugeVec,
-    /// Descriptions that could not be read.
+    /// Descriptions that could not be read, or do not come at all.
     pub(crate) rejected: IntCounterVec,
     /// For [`Rejections`].
     pub(crate) states_rejected: IntCounterVec,
@@ -76,7 +76,11 @@ impl LimitFamilies {
                 "Joints that the robot's description says may move.",
                 &[],
             )?,
-            rejected: counter("ros_robot_descriptions_rejected_total", "Descriptions that could not be read.", &[])?,
+            rejected: counter(
+                "ros_robot_descriptions_rejected_total",
+                "Descriptions that could not be read, and publishers whose QoS keeps theirs from being received.",
+                &[],
+            )?,
             states_rejected: counter(
                 "ros_joint_states_rejected_total",
                 "Joint states that could not be held against limits, as a whole or some joints of them, by reason.",

@@ -4,6 +4,7 @@
 mod described_robot;
 mod joint_command;
 mod limit_families;
+mod warning;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use ros_observer::{Endpoint, Error, NamesAndTypes, Node, Spinner};
 pub(crate) use limit_families::LimitFamilies;
 
 use self::described_robot::{CommandTopic, DESCRIPTION, Following, Robot, namespace};
+use self::warning::Warning;
 use crate::metrics::{Scope, lock};
 use crate::parameters::Settings;
 
@@ -28,8 +30,8 @@ const COMMAND_TOPICS_MAX: usize = 32;
 pub(crate) struct JointLimits {
     with: Following,
     robots: BTreeMap<String, Robot>,
-    /// Descriptions that cannot be subscribed to, so that each is told of once.
-    refused: BTreeSet<String>,
+    /// Descriptions that could not be subscribed to.
+    warnings: BTreeMap<String, Warning>,
     /// Topics beyond a limit, so that each is counted once.
     beyond: BTreeSet<String>,
 }
@@ -37,10 +39,10 @@ pub(crate) struct JointLimits {
 impl JointLimits {
     pub(crate) fn new(families: Arc<LimitFamilies>, clock: MonotonicClock) -> Self {
         let with = Following { families, clock };
-        Self { with, robots: BTreeMap::new(), refused: BTreeSet::new(), beyond: BTreeSet::new() }
+        Self { with, robots: BTreeMap::new(), warnings: BTreeMap::new(), beyond: BTreeSet::new() }
     }
 
-    /// Takes the topics that there are now.
+    /// Takes the topics that there are now. One that fails does not stop the others.
     pub(crate) fn read(
         &mut self,
         node: &Node,
@@ -49,20 +51,38 @@ impl JointLimits {
         graph: &NamesAndTypes,
         scope_of: impl Fn(&str) -> Scope,
     ) -> Result<(), Error> {
-        let described = described(node, graph)?;
+        let mut failed = Ok(());
+        let described = self.described(node, settings, graph, &mut failed);
         self.release_robots(&described);
         let mut beyond = self.follow_robots(node, spinner, described, &scope_of);
-        for robot in self.robots.values_mut() {
-            if has_type(graph, robot.states_topic(), STATES_TYPE) {
-                robot.follow_states(node, spinner, &self.with);
-            }
-        }
-        let commands = self.command_topics(node, settings, graph)?;
+        self.look_at_robots(node, spinner, settings, graph, &mut failed);
+        let commands = self.command_topics(node, settings, graph, &mut failed);
         // First, since a topic may have another robot now, and its series have the same names.
         self.robots.values_mut().for_each(|robot| robot.release_commands(&commands));
         beyond.extend(self.follow_commands(node, spinner, commands));
         self.tell_beyond(beyond, scope_of);
-        Ok(())
+        failed
+    }
+
+    /// The descriptions that there are. The graph has our own subscription too: a robot is there as long as somebody
+    /// publishes its description, or while it is not known whether somebody does.
+    fn described(
+        &self,
+        node: &Node,
+        settings: &Settings,
+        graph: &NamesAndTypes,
+        failed: &mut Result<(), Error>,
+    ) -> BTreeSet<String> {
+        let is_named = |topic: &&String| topic.rsplit('/').next() == Some(DESCRIPTION) && settings.watches(topic);
+        let is_published = |topic: &&String| match node.publishers(topic) {
+            Ok(publishers) => !publishers.is_empty(),
+            Err(error) => {
+                *failed = Err(error);
+                self.robots.contains_key(*topic)
+            }
+        };
+        let named = graph.keys().filter(is_named).filter(|topic| has_type(graph, topic, DESCRIPTION_TYPE));
+        named.filter(is_published).cloned().collect()
     }
 
     fn release_robots(&mut self, described: &BTreeSet<String>) {
@@ -70,7 +90,7 @@ impl JointLimits {
         for robot in gone.iter().filter_map(|topic| self.robots.remove(topic)) {
             robot.forget(&self.with.families);
         }
-        self.refused.retain(|topic| described.contains(topic));
+        self.warnings.retain(|topic, _| described.contains(topic));
     }
 
     /// Returns those that are too many.
@@ -83,7 +103,7 @@ impl JointLimits {
     ) -> BTreeSet<String> {
         let mut beyond = BTreeSet::new();
         for topic in described {
-            if self.robots.contains_key(&topic) || self.refused.contains(&topic) {
+            if self.robots.contains_key(&topic) {
                 continue;
             }
             if self.robots.len() >= ROBOTS_MAX {
@@ -91,14 +111,38 @@ impl JointLimits {
                 continue;
             }
             match Robot::follow(node, spinner, &topic, scope_of(&topic), self.with.clock) {
-                Ok(robot) => drop(self.robots.insert(topic, robot)),
+                Ok(robot) => {
+                    self.warnings.remove(&topic);
+                    self.robots.insert(topic, robot);
+                }
                 Err(error) => {
-                    tracing::warn!(topic, %error, "a robot's description cannot be read");
-                    self.refused.insert(topic);
+                    self.warnings.entry(topic.clone()).or_default().give("a robot's descriptions", &topic, &error);
                 }
             }
         }
         beyond
+    }
+
+    /// Looks for what keeps descriptions away, and follows the joints of those that are there.
+    fn look_at_robots(
+        &mut self,
+        node: &Node,
+        spinner: &mut Spinner,
+        settings: &Settings,
+        graph: &NamesAndTypes,
+        failed: &mut Result<(), Error>,
+    ) {
+        let now_ns = self.with.clock.now_ns();
+        for robot in self.robots.values_mut() {
+            if let Err(error) = robot.look_at_description(now_ns) {
+                *failed = Err(error);
+            }
+            if !settings.watches(robot.states_topic()) {
+                robot.release_states();
+            } else if has_type(graph, robot.states_topic(), STATES_TYPE) {
+                robot.follow_states(node, spinner, &self.with);
+            }
+        }
     }
 
     /// The topics that commands may come on. They are followed as soon as anybody waits for commands there: who gives them
@@ -108,21 +152,32 @@ impl JointLimits {
         node: &Node,
         settings: &Settings,
         graph: &NamesAndTypes,
-    ) -> Result<BTreeMap<String, CommandTopic>, Error> {
-        let own_name = node.fully_qualified_name();
-        let is_foreign = |endpoint: &&Endpoint| endpoint.node.as_deref() != Some(&own_name);
+        failed: &mut Result<(), Error>,
+    ) -> BTreeMap<String, CommandTopic> {
+        let is_named = |topic: &&String| settings.joint_commands.matches(topic) && settings.watches(topic);
         let mut found = BTreeMap::new();
-        for topic in graph.keys().filter(|topic| settings.joint_commands.matches(topic)) {
-            let Some(robot) = self.robot_of(topic) else { continue };
-            let (publishers, subscriptions) = (node.publishers(topic)?, node.subscriptions(topic)?);
-            let types =
-                publishers.iter().chain(&subscriptions).filter(is_foreign).map(|endpoint| &*endpoint.topic_type);
-            if let Some(command_type) = joint_command::find_type(types) {
-                let is_published = !publishers.is_empty();
-                found.insert(topic.clone(), CommandTopic { robot: robot.to_owned(), command_type, is_published });
+        for topic in graph.keys().filter(is_named) {
+            match self.command_topic(node, topic) {
+                Ok(Some(command)) => drop(found.insert(topic.clone(), command)),
+                Ok(None) => {}
+                Err(error) => *failed = Err(error),
             }
         }
-        Ok(found)
+        found
+    }
+
+    /// A topic as one of commands, if it has their type and belongs to a robot.
+    fn command_topic(&self, node: &Node, topic: &str) -> Result<Option<CommandTopic>, Error> {
+        let Some(robot) = self.robot_of(topic) else { return Ok(None) };
+        let own_name = node.fully_qualified_name();
+        let is_foreign = |endpoint: &&Endpoint| endpoint.node.as_deref() != Some(&own_name);
+        let (publishers, subscriptions) = (node.publishers(topic)?, node.subscriptions(topic)?);
+        let types = publishers.iter().chain(&subscriptions).filter(is_foreign).map(|endpoint| &*endpoint.topic_type);
+        Ok(joint_command::find_type(types).map(|command_type| CommandTopic {
+            robot: robot.to_owned(),
+            command_type,
+            is_published: !publishers.is_empty(),
+        }))
     }
 
     /// The robot that a topic belongs to: the one with the longest namespace that the topic is in.
@@ -141,13 +196,10 @@ impl JointLimits {
         let mut beyond = BTreeSet::new();
         for (topic, found) in found {
             let Some(robot) = self.robots.get_mut(&found.robot) else { continue };
-            if robot.follows_commands(&topic) {
-                continue;
-            }
-            if robot.command_topics() >= COMMAND_TOPICS_MAX {
-                beyond.insert(topic);
-            } else {
+            if robot.has_commands(&topic) || robot.command_topics() < COMMAND_TOPICS_MAX {
                 robot.follow_commands(node, spinner, topic, &found, &self.with);
+            } else {
+                beyond.insert(topic);
             }
         }
         beyond
@@ -174,18 +226,6 @@ impl JointLimits {
         let _together = lock(&self.with.families.together);
         self.robots.values().for_each(|robot| robot.show(&self.with.families, now_ns));
     }
-}
-
-/// The descriptions that there are. The graph has our own subscription too: a robot is there as long as somebody publishes
-/// its description.
-fn described(node: &Node, graph: &NamesAndTypes) -> Result<BTreeSet<String>, Error> {
-    let mut described = BTreeSet::new();
-    for topic in graph.keys().filter(|topic| topic.rsplit('/').next() == Some(DESCRIPTION)) {
-        if has_type(graph, topic, DESCRIPTION_TYPE) && !node.publishers(topic)?.is_empty() {
-            described.insert(topic.clone());
-        }
-    }
-    Ok(described)
 }
 
 fn has_type(graph: &NamesAndTypes, topic: &str, wanted: &str) -> bool {
