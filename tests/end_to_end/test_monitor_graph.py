@@ -215,24 +215,42 @@ def test_statistics_begin_anew_when_asked(start_monitor: StartMonitor, robot: Ro
 
 CHURN_NODES = 1000
 CHURN_BATCH = 50
+# Of each batch, those that publish on one topic beside somebody who stays.
+CHURN_SHARING = 5
+SHARED = "/shared/words"
 
 
 def test_a_thousand_nodes_with_topics_leave_nothing_behind(
     start_monitor: StartMonitor, start_robot: Callable[[], Robot], domain_id: int
 ) -> None:
-    """Each with a publisher on a topic of its own, one batch after the other."""
+    """Each with a publisher on a topic of its own, some on a shared one too, one batch after the other."""
     monitor = start_monitor(parameters={"forget_after": 0.001})
     process = psutil.Process(monitor.process.pid)
+    word_talker(start_robot(), SHARED)
+
+    def told_apart(scrape: Scrape) -> set[str]:
+        labels = {"domain": str(domain_id), "robot": "", "topic_name": SHARED}
+        return {node for node, count in scrape.by("node_name", "ros_publisher_message_count_total", **labels).items() if count}
 
     def one_batch(number: int) -> None:
         robot = start_robot()
         names = [f"churn{number}_{index}" for index in range(CHURN_BATCH)]
-        for name in names:
-            robot.another_node(name).create_publisher(String, f"/{name}/words", BEST_EFFORT)
-        wait_for_topics(monitor, domain_id, {f"/{name}/words" for name in names})
-        monitor.scrape_until(lambda scrape: all(f'node_name="/{name}"' in scrape.text for name in names), "all nodes")
+        nodes = {f"/{name}": robot.another_node(name) for name in names}
+        for name, node in nodes.items():
+            node.create_publisher(String, f"{name}/words", BEST_EFFORT)
+        sharing = list(nodes)[:CHURN_SHARING]
+        publishers = [nodes[name].create_publisher(String, SHARED, BEST_EFFORT) for name in sharing]
+
+        def are_told_apart(scrape: Scrape) -> bool:
+            for publisher in publishers:
+                publisher.publish(String())
+            return told_apart(scrape).issuperset(sharing)
+
+        wait_for_topics(monitor, domain_id, {SHARED, *(f"{name}/words" for name in nodes)})
+        monitor.scrape_until(lambda scrape: all(f'node_name="{name}"' in scrape.text for name in nodes), "all nodes")
+        monitor.scrape_until(are_told_apart, "the publishers of the shared topic")
         robot.close()
-        wait_for_topics(monitor, domain_id, set())
+        wait_for_topics(monitor, domain_id, {SHARED})
         monitor.scrape_until(lambda scrape: "churn" not in scrape.text, "no node left")
 
     def use() -> tuple[int, int, int, int]:
