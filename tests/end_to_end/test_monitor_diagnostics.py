@@ -14,9 +14,11 @@ from scrape import Scrape
 TOPIC = "/diagnostics"
 
 
-def status(name: str, level: bytes = DiagnosticStatus.OK, **values: str) -> DiagnosticStatus:
+def status(
+    name: str, level: bytes = DiagnosticStatus.OK, hardware_id: str = "arm", **values: str
+) -> DiagnosticStatus:
     pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
-    return DiagnosticStatus(level=level, name=name, message="a message", hardware_id="arm", values=pairs)
+    return DiagnosticStatus(level=level, name=name, message="a message", hardware_id=hardware_id, values=pairs)
 
 
 @pytest.fixture
@@ -55,6 +57,23 @@ def test_levels_and_allowed_values_are_shown(
         monitor, talker, [cooler], lambda scrape: scrape.get("ros_diagnostic_level", name="motor: 1", **labels) == 0
     )
     assert scrape.by("key", "ros_diagnostic_value", name="motor: 1", **labels) == {}
+
+
+def test_names_that_run_together_alike_are_statuses_of_their_own(
+    start_monitor: StartMonitor, told_by: Callable[..., Talker], labels: dict[str, str]
+) -> None:
+    monitor = start_monitor()
+
+    def level(scrape: Scrape, name: str, hardware_id: str) -> float | None:
+        return scrape.get("ros_diagnostic_level", **{**labels, "name": name, "hardware_id": hardware_id})
+
+    statuses = [status("motor1", DiagnosticStatus.ERROR, "2"), status("motor", DiagnosticStatus.WARN, "12")]
+    tell(
+        monitor,
+        told_by(),
+        statuses,
+        lambda scrape: (level(scrape, "motor1", "2"), level(scrape, "motor", "12")) == (2, 1),
+    )
 
 
 def test_what_the_monitor_tells_itself_is_not_repeated(

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use prometheus::{GaugeVec, IntCounterVec, Opts, Registry, Result};
+use prometheus::{IntCounterVec, Opts, Registry, Result};
 use r2r::diagnostic_msgs::msg::DiagnosticArray;
 use ros_observer::{Endpoint, Error, NamesAndTypes, Node, Qos, Spinner, Subscription, TakeIn};
 use topic_watch::Forget;
 
 use crate::diagnostic_array::{Status, statuses};
 use crate::metrics::{SCOPE, Scope, Together, lock, registered};
+use crate::open_family::OpenFamily;
 use crate::parameters::Settings;
 
 /// The one type of such topics.
@@ -27,9 +28,9 @@ const STALE_AFTER: Duration = Duration::from_secs(10);
 /// Every family of metrics of diagnostics.
 pub(crate) struct DiagnosticFamilies {
     together: Together,
-    level: GaugeVec,
-    value: GaugeVec,
-    age: GaugeVec,
+    level: OpenFamily,
+    value: OpenFamily,
+    age: OpenFamily,
     refused: IntCounterVec,
     rejected: IntCounterVec,
 }
@@ -38,7 +39,7 @@ impl DiagnosticFamilies {
     pub(crate) fn register(registry: &Registry, together: &Together) -> Result<Self> {
         let labels = |more: &[&'static str]| [&SCOPE[..], &["topic_name"], more].concat();
         let gauge = |name: &str, help: &str, more: &[&'static str]| {
-            registered(registry, GaugeVec::new(Opts::new(name, help), &labels(more))?)
+            registered(registry, OpenFamily::gauge(name, help, &labels(more))?)
         };
         let counter = |name: &str, help: &str, more: &[&'static str]| {
             registered(registry, IntCounterVec::new(Opts::new(name, help), &labels(more))?)
@@ -265,16 +266,15 @@ impl Told {
 
     /// Shows the status as it is at this age, or takes it away: its values first, then its age too.
     fn show(&mut self, families: &DiagnosticFamilies, labels: &[&str], age: Duration, forget_after: Duration) {
-        let with = |key: &str| [labels, &[key]].concat().iter().map(|label| (*label).to_owned()).collect::<Vec<_>>();
         let is_stale = age >= STALE_AFTER.min(forget_after);
         let gone: Vec<_> =
             self.shown.iter().filter(|key| is_stale || !self.values.contains_key(*key)).cloned().collect();
         for key in gone {
-            families.value.forget(&with(&key));
+            families.value.forget(&[labels, &[&key]].concat());
             self.shown.remove(&key);
         }
         if age < forget_after {
-            families.age.with_label_values(labels).set(age.as_secs_f64());
+            families.age.set(labels, age.as_secs_f64());
         } else {
             families.age.forget(labels);
         }
@@ -282,9 +282,9 @@ impl Told {
             families.level.forget(labels);
             return;
         }
-        families.level.with_label_values(labels).set(f64::from(self.level));
+        families.level.set(labels, f64::from(self.level));
         for (key, value) in &self.values {
-            families.value.with_label_values(&with(key)).set(*value);
+            families.value.set(&[labels, &[key]].concat(), *value);
             self.shown.insert(key.clone());
         }
     }

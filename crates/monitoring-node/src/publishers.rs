@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use prometheus::{GaugeVec, IntCounter, IntCounterVec, Opts, Registry, Result};
+use prometheus::{Registry, Result};
 use ros_observer::{Endpoint, Gid};
 use stream_statistics::RateWindow;
-use topic_watch::Forget;
 
 use crate::arrival_count::ArrivalCount;
-use crate::metrics::{OptionalGauge, SCOPE, Scope, registered};
+use crate::metrics::{SCOPE, Scope, registered};
+use crate::open_family::OpenFamily;
 
 /// Publishers of one topic that are told apart at a time.
 const SLOTS: usize = 64;
@@ -123,17 +123,16 @@ impl PublisherCounter {
 
 /// The families of metrics of single publishers.
 pub(crate) struct PublisherFamilies {
-    messages: IntCounterVec,
-    bytes: IntCounterVec,
-    lost: IntCounterVec,
-    rate: GaugeVec,
+    messages: OpenFamily,
+    bytes: OpenFamily,
+    lost: OpenFamily,
+    rate: OpenFamily,
 }
 
 impl PublisherFamilies {
     pub(crate) fn register(registry: &Registry) -> Result<Self> {
         let labels = [&SCOPE[..], &["topic_name", "node_name"]].concat();
-        let counter =
-            |name: &str, help: &str| registered(registry, IntCounterVec::new(Opts::new(name, help), &labels)?);
+        let counter = |name: &str, help: &str| registered(registry, OpenFamily::counter(name, help, &labels)?);
         Ok(Self {
             messages: counter(
                 "ros_publisher_message_count_total",
@@ -143,7 +142,7 @@ impl PublisherFamilies {
             lost: counter("ros_publisher_messages_lost_total", "Messages missing in the node's sequence numbers.")?,
             rate: registered(
                 registry,
-                GaugeVec::new(Opts::new("ros_publisher_rate_hertz", "Messages per second of the node."), &labels)?,
+                OpenFamily::gauge("ros_publisher_rate_hertz", "Messages per second of the node.", &labels)?,
             )?,
         })
     }
@@ -172,10 +171,6 @@ struct Followed {
 struct NodeSeries {
     families: Arc<PublisherFamilies>,
     labels: Vec<String>,
-    messages: IntCounter,
-    bytes: IntCounter,
-    lost: IntCounter,
-    rate: OptionalGauge,
 }
 
 impl Publishers {
@@ -226,7 +221,7 @@ impl Publishers {
         self.shown.retain(|node, _| endpoints.iter().any(|peer| peer.node.as_deref().unwrap_or_default() == node));
         for (node, series) in &self.shown {
             let of_node = self.followed.values().filter(|followed| followed.node == *node);
-            series.rate.set(of_node.filter_map(|followed| followed.rate.rate_hz(now_ns)).reduce(|sum, hz| sum + hz));
+            series.set_rate(of_node.filter_map(|followed| followed.rate.rate_hz(now_ns)).reduce(|sum, hz| sum + hz));
         }
     }
 }
@@ -247,31 +242,30 @@ impl Followed {
 
 impl NodeSeries {
     fn new(families: &Arc<PublisherFamilies>, of_topic: &[String], node: &str) -> Self {
-        let labels = [of_topic, &[node.to_owned()]].concat();
-        Self {
-            messages: families.messages.with_label_values(&labels),
-            bytes: families.bytes.with_label_values(&labels),
-            lost: families.lost.with_label_values(&labels),
-            rate: OptionalGauge::new(&families.rate, &labels.iter().map(String::as_str).collect::<Vec<_>>()),
-            families: Arc::clone(families),
-            labels,
-        }
+        Self { families: Arc::clone(families), labels: [of_topic, &[node.to_owned()]].concat() }
     }
 
     /// Adds what one publisher of the node has sent since it was `told`.
     fn add(&self, told: Totals, totals: Totals) {
-        self.messages.inc_by(totals.messages - told.messages);
-        self.bytes.inc_by(totals.bytes - told.bytes);
-        self.lost.inc_by(totals.lost - told.lost);
+        self.families.messages.add(&self.labels, (totals.messages - told.messages) as f64);
+        self.families.bytes.add(&self.labels, (totals.bytes - told.bytes) as f64);
+        self.families.lost.add(&self.labels, (totals.lost - told.lost) as f64);
+    }
+
+    fn set_rate(&self, rate_hz: Option<f64>) {
+        match rate_hz {
+            Some(rate_hz) => self.families.rate.set(&self.labels, rate_hz),
+            None => self.families.rate.forget(&self.labels),
+        }
     }
 }
 
 impl Drop for NodeSeries {
     fn drop(&mut self) {
-        for family in [&self.families.messages, &self.families.bytes, &self.families.lost] {
+        let families = &self.families;
+        for family in [&families.messages, &families.bytes, &families.lost, &families.rate] {
             family.forget(&self.labels);
         }
-        self.rate.set(None);
     }
 }
 
