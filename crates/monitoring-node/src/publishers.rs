@@ -173,6 +173,8 @@ pub(crate) struct Publishers {
     counts: Arc<PublisherCounts>,
     is_shared: bool,
     followed: BTreeMap<GidWords, Followed>,
+    /// Those that are there and found no slot, so that each is counted once.
+    left_out: BTreeSet<GidWords>,
     /// By the name of the node; of one that has none it is empty.
     shown: BTreeMap<String, NodeSeries>,
 }
@@ -207,6 +209,7 @@ impl Publishers {
             counts: Arc::new(PublisherCounts::new()),
             is_shared: false,
             followed: BTreeMap::new(),
+            left_out: BTreeSet::new(),
             shown: BTreeMap::new(),
         }
     }
@@ -226,20 +229,23 @@ impl Publishers {
         }
     }
 
-    /// Shows what has come since the last time of these publishers, which are all that there are now.
-    pub(crate) fn look(&mut self, endpoints: &[Endpoint], now: Instant, now_ns: u64) {
+    /// Shows what has come since the last time of these publishers, which are all that there are now. Returns how many of
+    /// them cannot be told apart any more, since there are too many.
+    pub(crate) fn look(&mut self, endpoints: &[Endpoint], now: Instant, now_ns: u64) -> usize {
         let present = endpoints.iter().map(|endpoint| (words(&endpoint.gid), endpoint.node.as_deref())).collect();
-        self.look_at(&present, now, now_ns);
+        self.look_at(&present, now, now_ns)
     }
 
-    fn look_at(&mut self, present: &Present<'_>, now: Instant, now_ns: u64) {
+    fn look_at(&mut self, present: &Present<'_>, now: Instant, now_ns: u64) -> usize {
         self.is_shared |= present.len() > 1;
         self.follow(present, now);
+        let left_out = self.leave_out(present);
         if self.is_shared {
             self.show(present, now);
             self.show_rates(now, now_ns);
         }
         self.let_go(now);
+        left_out
     }
 
     fn follow(&mut self, present: &Present<'_>, now: Instant) {
@@ -249,6 +255,15 @@ impl Publishers {
             followed.take(slot.totals());
             followed.take_presence(present.get(&publisher).copied(), now);
         }
+    }
+
+    /// Returns how many are new of those that have no slot while none is free.
+    fn leave_out(&mut self, present: &Present<'_>) -> usize {
+        let is_full = self.followed.len() >= SLOTS;
+        let without_slot = present.keys().filter(|publisher| is_full && !self.followed.contains_key(*publisher));
+        let left_out: BTreeSet<_> = without_slot.copied().collect();
+        let before = std::mem::replace(&mut self.left_out, left_out);
+        self.left_out.difference(&before).count()
     }
 
     fn show(&mut self, present: &Present<'_>, now: Instant) {
@@ -430,10 +445,10 @@ mod tests {
             (0..messages).for_each(|_| self.counter.count(&gid(publisher), (at_seconds * 1e9) as u64, 10, 0));
         }
 
-        fn look(&mut self, present: &[(u8, Option<&str>)], at_seconds: f64) {
+        fn look(&mut self, present: &[(u8, Option<&str>)], at_seconds: f64) -> usize {
             let present = present.iter().map(|(publisher, node)| (words(&gid(*publisher)), *node)).collect();
             let now = self.began + Duration::from_secs_f64(at_seconds);
-            self.publishers.look_at(&present, now, (at_seconds * 1e9) as u64);
+            self.publishers.look_at(&present, now, (at_seconds * 1e9) as u64)
         }
 
         /// The samples of a family, by node.
@@ -554,5 +569,19 @@ mod tests {
         topic.send(1, 1, 101.0);
         topic.look(&all, 101.0);
         assert_eq!(topic.shown("ros_publisher_rate_hertz"), [("/a".to_owned(), 1.0)]);
+    }
+
+    #[test]
+    fn each_publisher_beyond_the_slots_is_counted_once() {
+        let mut topic = Topic::new();
+        let all: Vec<_> = (1..=SLOTS as u8 + 2).map(|publisher| (publisher, Some("/a"))).collect();
+        assert_eq!(topic.look(&all, 0.0), 0, "nobody has sent anything");
+        (1..=SLOTS as u8).for_each(|publisher| topic.send(publisher, 1, 0.0));
+        assert_eq!([topic.look(&all[..=SLOTS], 0.0), topic.look(&all, 1.0), topic.look(&all, 2.0)], [1, 1, 0]);
+        topic.look(&all[1..], 3.0);
+        topic.look(&all[1..], 13.0);
+        topic.send(SLOTS as u8 + 1, 1, 14.0);
+        assert_eq!(topic.look(&all[1..], 14.0), 0, "the one that has left made room");
+        topic.assert_counts(&[("/a", SLOTS as f64 + 1.0)]);
     }
 }

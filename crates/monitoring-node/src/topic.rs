@@ -431,7 +431,8 @@ impl Topic {
     fn show(&mut self, now: Instant, now_ns: u64) {
         let report = &self.report;
         let _together = self.metrics.together();
-        self.publishers.look(&self.endpoints.publishers, now, now_ns);
+        let left_out = self.publishers.look(&self.endpoints.publishers, now, now_ns);
+        self.metrics.shared.count_untracked(left_out);
         self.metrics.shared.set_status(report.status);
         self.metrics.rate.set(report.rate_hz);
         self.metrics.jitter.set(report.rate_hz.map(|_| self.latest.jitter_seconds()));
