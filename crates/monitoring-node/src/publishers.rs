@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use prometheus::{Registry, Result};
 use ros_observer::{Endpoint, Gid};
-use stream_statistics::RateWindow;
+use stream_statistics::{RateWindow, StampTracker};
 
 use crate::arrival_count::ArrivalCount;
 use crate::metrics::{SCOPE, Scope, registered};
@@ -75,9 +75,9 @@ impl Slot {
         self.is_taken.store(false, Ordering::Release);
     }
 
+    /// Whether it is this publisher's, or was the last time that it was taken. For the writer.
     fn names(&self, publisher: &GidWords) -> bool {
-        self.is_taken()
-            && self.publisher.iter().zip(publisher).all(|(stored, word)| stored.load(Ordering::Relaxed) == *word)
+        self.publisher.iter().zip(publisher).all(|(stored, word)| stored.load(Ordering::Relaxed) == *word)
     }
 
     fn take(&self, publisher: &GidWords) {
@@ -111,29 +111,47 @@ fn words(gid: &Gid) -> GidWords {
     std::array::from_fn(|index| u64::from_ne_bytes(words[index]))
 }
 
-/// Counts the messages of one topic by publisher. Takes no lock and allocates nothing.
+/// Counts the messages of one topic by publisher, and follows the stamps of each. Takes no lock and allocates nothing.
 pub(crate) struct PublisherCounter {
     counts: Arc<PublisherCounts>,
-    /// Of the last message, which the next mostly has too.
-    last: usize,
+    /// Of the last message, which the next mostly has too; none where its publisher is beyond those that are told apart.
+    last: Option<usize>,
+    /// In the order of the slots, each of the publisher that its slot names.
+    stamps: [StampTracker; SLOTS],
 }
 
 impl PublisherCounter {
     pub(crate) fn new(counts: Arc<PublisherCounts>) -> Self {
-        Self { counts, last: 0 }
+        Self { counts, last: None, stamps: std::array::from_fn(|_| StampTracker::default()) }
     }
 
     /// Counts a message, and those lost before it. One of a publisher beyond those that are told apart is left out.
     pub(crate) fn count(&mut self, publisher: &Gid, arrival_ns: u64, bytes: usize, lost: u64) {
-        let publisher = words(publisher);
-        let slots = &self.counts.slots;
-        if !slots[self.last].names(&publisher) {
-            let known = slots.iter().position(|slot| slot.names(&publisher));
-            let free = || slots.iter().position(|slot| !slot.is_taken());
-            let Some(found) = known.or_else(|| free().inspect(|index| slots[*index].take(&publisher))) else { return };
-            self.last = found;
+        self.last = self.slot_of(&words(publisher));
+        if let Some(slot) = self.last {
+            self.counts.slots[slot].count(arrival_ns, bytes, lost);
         }
-        slots[self.last].count(arrival_ns, bytes, lost);
+    }
+
+    /// The stamps of the publisher whose message came last, where it is told apart.
+    pub(crate) fn stamps(&mut self) -> Option<&mut StampTracker> {
+        self.last.map(|slot| &mut self.stamps[slot])
+    }
+
+    /// The slot of a publisher; it takes one where it has none, if there is one. Its last comes first, so that one that the
+    /// graph never has, and whose slot is given back time and again, has one line of stamps all the same.
+    fn slot_of(&mut self, publisher: &GidWords) -> Option<usize> {
+        let slots = &self.counts.slots;
+        let last = self.last.filter(|slot| slots[*slot].names(publisher));
+        let own = last.or_else(|| slots.iter().position(|slot| slot.names(publisher)));
+        let found = own.or_else(|| slots.iter().position(|slot| !slot.is_taken()))?;
+        if own.is_none() {
+            self.stamps[found] = StampTracker::default();
+        }
+        if !slots[found].is_taken() {
+            slots[found].take(publisher);
+        }
+        Some(found)
     }
 }
 
@@ -383,6 +401,7 @@ impl Drop for NodeSeries {
 #[cfg(test)]
 mod tests {
     use prometheus::proto::Metric;
+    use stream_statistics::Clocks;
 
     use super::*;
 
@@ -421,6 +440,22 @@ mod tests {
         assert_eq!(totals(&counts)[7], (200, 1, 1, 0));
         counter.count(&gid(200), 7, 1, 0);
         assert_eq!(totals(&counts)[7], (200, 2, 2, 0));
+    }
+
+    #[test]
+    fn a_publisher_takes_its_stamps_back_with_its_slot_and_leaves_none_to_another() {
+        const NOW: Clocks = Clocks { wall_ns: 0, boot_ns: 0, simulated_ns: None };
+        let counts = Arc::new(PublisherCounts::new());
+        let mut counter = PublisherCounter::new(Arc::clone(&counts));
+        let mut is_backward = |publisher, stamp_ns| {
+            counter.count(&gid(publisher), 5, 10, 0);
+            counter.stamps().expect("a slot").observe(Some(stamp_ns), NOW).is_backward
+        };
+        assert_eq!([is_backward(1, 9), is_backward(2, 5)], [false, false]);
+        counts.slots.iter().for_each(Slot::give_back);
+        assert_eq!([is_backward(2, 4), is_backward(1, 10)], [true, false]);
+        counts.slots.iter().for_each(Slot::give_back);
+        assert_eq!([is_backward(3, 1), is_backward(1, 2)], [false, false], "of another");
     }
 
     /// The publishers of a topic as a test has them: seconds for times, and no graph.
