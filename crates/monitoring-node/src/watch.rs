@@ -247,9 +247,9 @@ impl Domain {
         let nodes = self.nodes.read(node, &self.settings, scope_of, now);
         self.nodes.look_at_processes(scope_of);
         let services = self.services.read(node, spinner, &self.settings, scope_of, now);
-        let diagnostics = self.foreign_diagnostics.read(node, spinner, &self.settings, &graph, scope_of);
+        self.foreign_diagnostics.read(node, spinner, &self.settings, &graph, scope_of);
         let limits = self.joint_limits.read(node, spinner, &self.settings, &graph, scope_of);
-        nodes.and(services).and(diagnostics).and(limits)
+        nodes.and(services).and(limits)
     }
 
     fn read_topic(&mut self, spinner: &mut Spinner, name: String, now: Instant) -> Result<(), Error> {
