@@ -84,9 +84,15 @@ class Robot:
     def talker(self, topic: str, profile: QoSProfile = RELIABLE, message_type: Any = JointState) -> Talker:
         return Talker(topic, self.node.create_publisher(message_type, topic, profile))
 
-    def another_node(self, name: str) -> Node:
+    def another_node(self, name: str, namespace: str = "") -> Node:
         """One more node of this participant."""
-        node = Node(name, context=self._context, enable_rosout=False, start_parameter_services=False)
+        node = Node(
+            name,
+            context=self._context,
+            namespace=namespace,
+            enable_rosout=False,
+            start_parameter_services=False,
+        )
         self._others.append(node)
         return node
 

@@ -49,6 +49,8 @@ def test_the_metrics_are_those_of_a_scrape(start_monitor: StartMonitor, robot: R
     other = robot.talker("/joint_states")
     robot.talker("/words", message_type=String)
     diagnostics = robot.talker("/diagnostics", message_type=DiagnosticArray)
+    # One more than is read: the other comes first.
+    robot.talker("/arm/diagnostics", message_type=DiagnosticArray)
     statuses = [DiagnosticStatus(name=name, values=[KeyValue(key="number", value="1")]) for name in "ab"]
 
     urdf = '<robot name="a"><link name="a"/><link name="b"/><joint name="elbow" type="revolute"><parent link="a"/>'
@@ -73,6 +75,7 @@ def test_the_metrics_are_those_of_a_scrape(start_monitor: StartMonitor, robot: R
                 for family in (
                     "ros_diagnostic_value",
                     "ros_diagnostics_rejected_total",
+                    "ros_diagnostics_topics_refused_total",
                     "ros_joint_limit_margin",
                     "ros_publisher_rate_hertz",
                     "ros_joint_states_rejected_total",

@@ -1,9 +1,11 @@
 """Diagnostics that others tell, as metrics; and several domains at once."""
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 
 from domain import reserved_domain_id
@@ -14,9 +16,11 @@ from scrape import Scrape
 TOPIC = "/diagnostics"
 
 
-def status(name: str, level: bytes = DiagnosticStatus.OK, **values: str) -> DiagnosticStatus:
+def status(
+    name: str, level: bytes = DiagnosticStatus.OK, hardware_id: str = "arm", **values: str
+) -> DiagnosticStatus:
     pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
-    return DiagnosticStatus(level=level, name=name, message="a message", hardware_id="arm", values=pairs)
+    return DiagnosticStatus(level=level, name=name, message="a message", hardware_id=hardware_id, values=pairs)
 
 
 @pytest.fixture
@@ -55,6 +59,23 @@ def test_levels_and_allowed_values_are_shown(
         monitor, talker, [cooler], lambda scrape: scrape.get("ros_diagnostic_level", name="motor: 1", **labels) == 0
     )
     assert scrape.by("key", "ros_diagnostic_value", name="motor: 1", **labels) == {}
+
+
+def test_names_that_run_together_alike_are_statuses_of_their_own(
+    start_monitor: StartMonitor, told_by: Callable[..., Talker], labels: dict[str, str]
+) -> None:
+    monitor = start_monitor()
+
+    def level(scrape: Scrape, name: str, hardware_id: str) -> float | None:
+        return scrape.get("ros_diagnostic_level", **{**labels, "name": name, "hardware_id": hardware_id})
+
+    statuses = [status("motor1", DiagnosticStatus.ERROR, "2"), status("motor", DiagnosticStatus.WARN, "12")]
+    tell(
+        monitor,
+        told_by(),
+        statuses,
+        lambda scrape: (level(scrape, "motor1", "2"), level(scrape, "motor", "12")) == (2, 1),
+    )
 
 
 def test_what_the_monitor_tells_itself_is_not_repeated(
@@ -103,6 +124,39 @@ def test_too_many_statuses_are_counted(
         lambda scrape: (scrape.get("ros_diagnostics_refused_total", **of_topic) or 0) > 0,
     )
     assert scrape.text.count("ros_diagnostic_level{") <= 2
+
+
+def test_topics_beyond_the_limit_are_counted_once_and_the_usual_ones_come_first(
+    start_monitor: StartMonitor, told_by: Callable[..., Talker], labels: dict[str, str]
+) -> None:
+    monitor = start_monitor(parameters={"max_topics": 2})
+
+    def refused(scrape: Scrape) -> float | None:
+        return scrape.get("ros_diagnostics_topics_refused_total", domain=labels["domain"])
+
+    def is_shown(scrape: Scrape, topic: str) -> bool:
+        return scrape.get("ros_diagnostic_level", name="a", **{**labels, "topic_name": topic}) == 0
+
+    first = {topic: told_by(topic) for topic in ("/arm/diagnostics", "/base/diagnostics")}
+    for topic, talker in first.items():
+        tell(monitor, talker, [status("a")], lambda scrape, topic=topic: is_shown(scrape, topic))
+    tell(monitor, told_by(), [status("a")], lambda scrape: is_shown(scrape, TOPIC) and refused(scrape) == 1)
+
+
+def test_what_is_lost_of_diagnostics_is_counted(
+    start_monitor: StartMonitor, robot: Robot, labels: dict[str, str]
+) -> None:
+    monitor = start_monitor()
+    talker = robot.talker(TOPIC, QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT), DiagnosticArray)
+    of_topic = {name: labels[name] for name in ("domain", "robot", "topic_name")}
+    tell(monitor, talker, [status("a")], lambda scrape: scrape.get("ros_diagnostics_lost_total", **of_topic) == 0)
+    monitor.process.send_signal(signal.SIGSTOP)
+    for _ in range(5000):
+        talker.publisher.publish(DiagnosticArray(status=[status("x" * 1000)]))
+    monitor.process.send_signal(signal.SIGCONT)
+    tell(
+        monitor, talker, [status("a")], lambda scrape: (scrape.get("ros_diagnostics_lost_total", **of_topic) or 0) > 0
+    )
 
 
 @pytest.mark.parametrize(

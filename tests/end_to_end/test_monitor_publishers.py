@@ -87,6 +87,29 @@ def test_the_rate_of_each_is_told(
         )
 
 
+def test_names_that_run_together_alike_are_publishers_of_their_own(
+    monitor: Monitor, robot: Robot, domain_id: int
+) -> None:
+    left, driver = robot.another_node("driver", "left"), robot.another_node("driver")
+    counts = {("/camera", "/left/driver"): 2, ("/camera/left", "/driver"): 3}
+    talkers = {}
+    for (topic, node), own in zip(counts, (left, driver), strict=True):
+        # So that the topic is shared.
+        robot.talker(topic, BEST_EFFORT, String)
+        talkers[topic, node] = Talker(topic, own.create_publisher(String, topic, BEST_EFFORT))
+    for key, talker in talkers.items():
+        robot.spin_until(talker.is_matched, "the monitor's subscription")
+        publish(talker, counts[key])
+
+    def count(scrape: Scrape, topic: str, node: str) -> float | None:
+        labels = {"domain": str(domain_id), "robot": "", "topic_name": topic, "node_name": node}
+        return scrape.get("ros_publisher_message_count_total", **labels)
+
+    monitor.scrape_until(
+        lambda scrape: {key: count(scrape, *key) for key in counts} == counts, "the messages of both publishers"
+    )
+
+
 def test_what_is_lost_is_the_loss_of_its_publisher(
     monitor: Monitor, first: Talker, second: Talker, domain_id: int
 ) -> None:

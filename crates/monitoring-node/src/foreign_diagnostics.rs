@@ -1,22 +1,32 @@
 //! What others tell on their `/diagnostics` and `/diagnostics_agg`, as metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use prometheus::{GaugeVec, IntCounterVec, Opts, Registry, Result};
+use node_runtime::MonotonicClock;
+use prometheus::{IntCounterVec, Opts, Registry, Result};
 use r2r::diagnostic_msgs::msg::DiagnosticArray;
-use ros_observer::{Endpoint, Error, NamesAndTypes, Node, Qos, Spinner, Subscription, TakeIn};
+use ros_observer::{Error, Gid, MessageInfo, NamesAndTypes, Node, Qos, Spinner, Subscription, TakeIn};
+use stream_statistics::SequenceTracker;
 use topic_watch::Forget;
 
 use crate::diagnostic_array::{Status, statuses};
 use crate::metrics::{SCOPE, Scope, Together, lock, registered};
+use crate::open_family::OpenFamily;
 use crate::parameters::Settings;
 
 /// The one type of such topics.
 const TYPE: &str = "diagnostic_msgs/msg/DiagnosticArray";
 
 const DEPTH: usize = 100;
+
+/// Where diagnostics mostly are: these topics come before all others.
+const FIRST: [&str; 2] = ["/diagnostics", "/diagnostics_agg"];
+
+/// Publishers of one topic whose sequence numbers are followed at a time: every node of a robot can be one.
+const TRACKED_PUBLISHERS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 /// The most bytes of a status's name and hardware: they are labels, and a scrape repeats them for every value.
 const LABEL_BYTES_MAX: usize = 1024;
@@ -27,18 +37,21 @@ const STALE_AFTER: Duration = Duration::from_secs(10);
 /// Every family of metrics of diagnostics.
 pub(crate) struct DiagnosticFamilies {
     together: Together,
-    level: GaugeVec,
-    value: GaugeVec,
-    age: GaugeVec,
+    level: OpenFamily,
+    value: OpenFamily,
+    age: OpenFamily,
     refused: IntCounterVec,
     rejected: IntCounterVec,
+    lost: IntCounterVec,
+    /// By domain.
+    topics_refused: IntCounterVec,
 }
 
 impl DiagnosticFamilies {
     pub(crate) fn register(registry: &Registry, together: &Together) -> Result<Self> {
         let labels = |more: &[&'static str]| [&SCOPE[..], &["topic_name"], more].concat();
         let gauge = |name: &str, help: &str, more: &[&'static str]| {
-            registered(registry, GaugeVec::new(Opts::new(name, help), &labels(more))?)
+            registered(registry, OpenFamily::gauge(name, help, &labels(more))?)
         };
         let counter = |name: &str, help: &str, more: &[&'static str]| {
             registered(registry, IntCounterVec::new(Opts::new(name, help), &labels(more))?)
@@ -70,6 +83,21 @@ impl DiagnosticFamilies {
                 "Messages that are no DiagnosticArray, by what is wrong with them.",
                 &["reason"],
             )?,
+            lost: counter(
+                "ros_diagnostics_lost_total",
+                "Messages of diagnostics missing in the sequence numbers of a publisher.",
+                &[],
+            )?,
+            topics_refused: registered(
+                registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "ros_diagnostics_topics_refused_total",
+                        "Topics of diagnostics that are not read, since there are too many.",
+                    ),
+                    &["domain"],
+                )?,
+            )?,
         })
     }
 }
@@ -80,6 +108,7 @@ impl DiagnosticFamilies {
         let scope = scope.labels();
         let labels = &[&scope[..], &[topic]].concat()[..];
         self.refused.forget(labels);
+        self.lost.forget(labels);
         for reason in cdr::Fault::ALL.map(cdr::Fault::reason) {
             self.rejected.forget(&[labels, &[reason]].concat());
         }
@@ -118,15 +147,27 @@ pub(crate) struct ForeignDiagnostics {
     families: Arc<DiagnosticFamilies>,
     board: Arc<Mutex<Board>>,
     subscriptions: BTreeMap<String, Subscription>,
+    /// Topics beyond the limit, so that each is counted once.
+    refused: BTreeSet<String>,
+    /// Topics that could not be read, so that each is told of once.
+    failed: BTreeSet<String>,
 }
 
 impl ForeignDiagnostics {
-    pub(crate) fn new(families: Arc<DiagnosticFamilies>, own_name: &str) -> Self {
+    pub(crate) fn new(families: Arc<DiagnosticFamilies>, domain: &str, own_name: &str) -> Self {
+        // A counter shows from the start.
+        families.topics_refused.with_label_values(&[domain]);
         let board = Board { own_name: own_name.to_owned(), ..Board::default() };
-        Self { families, board: Arc::new(Mutex::new(board)), subscriptions: BTreeMap::new() }
+        Self {
+            families,
+            board: Arc::new(Mutex::new(board)),
+            subscriptions: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            failed: BTreeSet::new(),
+        }
     }
 
-    /// Takes the topics that there are now.
+    /// Takes the topics that there are now. One that fails does not stop the others.
     pub(crate) fn read(
         &mut self,
         node: &Node,
@@ -134,59 +175,80 @@ impl ForeignDiagnostics {
         settings: &Settings,
         graph: &NamesAndTypes,
         scope_of: impl Fn(&str) -> Scope,
-    ) -> std::result::Result<(), Error> {
+    ) {
         self.board().take_settings(settings);
+        self.failed.retain(|topic| graph.contains_key(topic));
+        let of_diagnostics = graph.iter().filter(|(_, types)| types.iter().any(|known| known == TYPE));
+        let topics = of_diagnostics.map(|(topic, _)| topic).filter(|topic| settings.diagnostics.matches(topic));
+        let told: Vec<_> = topics.filter(|topic| self.is_told(node, topic)).cloned().collect();
+        let mut wanted = in_order(told, |topic| self.subscriptions.contains_key(topic));
+        let refused = wanted.split_off(settings.max_topics.min(wanted.len()));
+        self.refuse(refused, &scope_of);
+        self.leave_all_but(&wanted, &scope_of);
+        for topic in wanted {
+            self.follow(node, spinner, topic, &scope_of);
+        }
+    }
+
+    /// Whether somebody else tells something on the topic: the graph has what we publish and subscribe to as well.
+    fn is_told(&mut self, node: &Node, topic: &str) -> bool {
         let own_name = self.board().own_name.clone();
-        let mut wanted = BTreeSet::new();
-        for (topic, types) in graph.iter().filter(|(topic, _)| settings.diagnostics.matches(topic)) {
-            // The graph has what we publish and subscribe to as well: others have to tell something.
-            let is_foreign = |endpoint: &Endpoint| endpoint.node.as_deref() != Some(&own_name);
-            if types.iter().any(|known| known == TYPE) && node.publishers(topic)?.iter().any(is_foreign) {
-                wanted.insert(topic.clone());
-            }
-            if wanted.len() == settings.max_topics {
-                break;
+        match node.publishers(topic) {
+            Ok(publishers) => publishers.iter().any(|endpoint| endpoint.node.as_deref() != Some(&own_name)),
+            Err(error) => {
+                self.warn_once(topic, &error);
+                self.subscriptions.contains_key(topic)
             }
         }
-        let gone: Vec<_> = self.subscriptions.keys().filter(|topic| !wanted.contains(*topic)).cloned().collect();
+    }
+
+    fn refuse(&mut self, refused: Vec<String>, scope_of: impl Fn(&str) -> Scope) {
+        let before = std::mem::replace(&mut self.refused, refused.into_iter().collect());
+        for topic in self.refused.difference(&before) {
+            self.families.topics_refused.with_label_values(&[scope_of(topic).domain]).inc();
+            tracing::warn!(topic, "diagnostics are not read: there are max_topics of them already");
+        }
+    }
+
+    fn leave_all_but(&mut self, wanted: &[String], scope_of: impl Fn(&str) -> Scope) {
+        let gone: Vec<_> = self.subscriptions.keys().filter(|topic| !wanted.contains(topic)).cloned().collect();
         for topic in gone {
             self.subscriptions.remove(&topic);
             self.families.forget(&scope_of(&topic), &topic);
         }
-        for topic in wanted {
-            if !self.subscriptions.contains_key(&topic) {
-                let subscription = self.subscribe(node, &topic, &scope_of(&topic))?;
+    }
+
+    fn follow(&mut self, node: &Node, spinner: &mut Spinner, topic: String, scope_of: impl Fn(&str) -> Scope) {
+        if self.subscriptions.contains_key(&topic) {
+            return;
+        }
+        match self.subscribe(node, &topic, &scope_of(&topic)) {
+            Ok(subscription) => {
                 spinner.add_subscription(&subscription);
                 self.subscriptions.insert(topic, subscription);
             }
+            Err(error) => self.warn_once(&topic, &error),
         }
-        Ok(())
+    }
+
+    fn warn_once(&mut self, topic: &str, error: &Error) {
+        if self.failed.insert(topic.to_owned()) {
+            tracing::warn!(topic, %error, "diagnostics cannot be read");
+        }
     }
 
     /// In the spinner's thread: what is told is read there, where nobody waits for it.
     fn subscribe(&self, node: &Node, topic: &str, scope: &Scope) -> std::result::Result<Subscription, Error> {
-        let (families, board) = (Arc::clone(&self.families), Arc::clone(&self.board));
-        let (scope, name) = (scope.clone(), topic.to_owned());
-        Subscription::new::<DiagnosticArray>(
-            node,
-            topic,
-            Qos::best_effort(DEPTH),
-            TakeIn::WaitSet,
-            move |message, _| {
-                let scope = scope.labels();
-                let labels = [&scope[..], &[name.as_str()]].concat();
-                match statuses(message) {
-                    Ok(statuses) => {
-                        let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
-                        let refused = board.take(&name, statuses, Instant::now());
-                        families.refused.with_label_values(&labels).inc_by(refused);
-                    }
-                    Err(fault) => {
-                        families.rejected.with_label_values(&[&labels[..], &[fault.reason()]].concat()).inc();
-                    }
-                }
-            },
-        )
+        let mut listener = Listener {
+            families: Arc::clone(&self.families),
+            board: Arc::clone(&self.board),
+            scope: scope.clone(),
+            topic: topic.to_owned(),
+            clock: MonotonicClock::new(),
+            sequences: SequenceTracker::with_capacity(TRACKED_PUBLISHERS),
+        };
+        let take = move |message: &[u8], info: &MessageInfo| listener.take(message, info);
+        Subscription::new::<DiagnosticArray>(node, topic, Qos::best_effort(DEPTH), TakeIn::WaitSet, take)
     }
 
     /// Shows what was told last, and forgets what is told no more, or is beyond the limit.
@@ -208,6 +270,41 @@ impl ForeignDiagnostics {
     fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes the messages of one topic.
+struct Listener {
+    families: Arc<DiagnosticFamilies>,
+    board: Arc<Mutex<Board>>,
+    scope: Scope,
+    topic: String,
+    clock: MonotonicClock,
+    sequences: SequenceTracker<Gid>,
+}
+
+impl Listener {
+    fn take(&mut self, message: &[u8], info: &MessageInfo) {
+        let scope = self.scope.labels();
+        let labels = [&scope[..], &[self.topic.as_str()]].concat();
+        let lost = self.sequences.observe(info.publisher, info.publication_sequence, self.clock.now_ns());
+        self.families.lost.with_label_values(&labels).inc_by(lost);
+        match statuses(message) {
+            Ok(statuses) => {
+                let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+                let refused = board.take(&self.topic, statuses, Instant::now());
+                self.families.refused.with_label_values(&labels).inc_by(refused);
+            }
+            Err(fault) => {
+                self.families.rejected.with_label_values(&[&labels[..], &[fault.reason()]].concat()).inc();
+            }
+        }
+    }
+}
+
+/// The topics in the order in which they have their places: those of [`FIRST`], then those that are read already.
+fn in_order(mut topics: Vec<String>, is_read: impl Fn(&str) -> bool) -> Vec<String> {
+    topics.sort_by_cached_key(|topic| (!FIRST.contains(&&**topic), !is_read(topic)));
+    topics
 }
 
 impl Board {
@@ -265,16 +362,15 @@ impl Told {
 
     /// Shows the status as it is at this age, or takes it away: its values first, then its age too.
     fn show(&mut self, families: &DiagnosticFamilies, labels: &[&str], age: Duration, forget_after: Duration) {
-        let with = |key: &str| [labels, &[key]].concat().iter().map(|label| (*label).to_owned()).collect::<Vec<_>>();
         let is_stale = age >= STALE_AFTER.min(forget_after);
         let gone: Vec<_> =
             self.shown.iter().filter(|key| is_stale || !self.values.contains_key(*key)).cloned().collect();
         for key in gone {
-            families.value.forget(&with(&key));
+            families.value.forget(&[labels, &[&key]].concat());
             self.shown.remove(&key);
         }
         if age < forget_after {
-            families.age.with_label_values(labels).set(age.as_secs_f64());
+            families.age.set(labels, age.as_secs_f64());
         } else {
             families.age.forget(labels);
         }
@@ -282,9 +378,9 @@ impl Told {
             families.level.forget(labels);
             return;
         }
-        families.level.with_label_values(labels).set(f64::from(self.level));
+        families.level.set(labels, f64::from(self.level));
         for (key, value) in &self.values {
-            families.value.with_label_values(&with(key)).set(*value);
+            families.value.set(&[labels, &[key]].concat(), *value);
             self.shown.insert(key.clone());
         }
     }
@@ -297,6 +393,13 @@ mod tests {
     fn status(name: &'static str, level: u8, value: &'static str) -> Status<'static> {
         let values = vec![("temperature".into(), value.into()), ("other".into(), "1".into())];
         Status { level, name: name.into(), hardware_id: "arm".into(), values }
+    }
+
+    #[test]
+    fn the_usual_topics_come_first_and_then_those_that_are_read_already() {
+        let topics = ["/arm/diagnostics", "/base/diagnostics", "/diagnostics", "/diagnostics_agg"].map(str::to_owned);
+        let ordered = in_order(topics.to_vec(), |topic| topic == "/base/diagnostics");
+        assert_eq!(ordered, ["/diagnostics", "/diagnostics_agg", "/base/diagnostics", "/arm/diagnostics"]);
     }
 
     #[test]

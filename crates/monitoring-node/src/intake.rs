@@ -121,6 +121,8 @@ pub(crate) struct Intake {
     pub(crate) clocks: Arc<DomainClocks>,
     pub(crate) latest: Arc<Latest>,
     pub(crate) jitter: JitterTracker,
+    /// Of publishers that are not told apart; and of all on `/clock`, where the time of a simulation that is started again is
+    /// a reset, though its publisher is another.
     pub(crate) stamps: StampTracker,
     pub(crate) publishers: PublisherCounter,
     /// Whether the type's messages begin with a stamp.
@@ -166,7 +168,8 @@ impl Intake {
         }
         let stamp_ns = stamp.nanoseconds();
         let now = self.clocks.at(wall_ns(info));
-        let stamped = self.stamps.observe(stamp_ns, now);
+        let of_publisher = self.publishers.stamps().filter(|_| !self.is_clock);
+        let stamped = of_publisher.unwrap_or(&mut self.stamps).observe(stamp_ns, now);
         if stamped.is_backward {
             self.metrics.stamp_backward.inc();
         }
@@ -260,6 +263,22 @@ mod tests {
         assert_eq!(intake.latest.skew_seconds(), Some(-2.0));
         clock.take(&message(6), &info(2));
         assert_eq!(clock.metrics.stamp_backward.get(), 1, "a reset");
+        clock.take(&message(2), &MessageInfo { publisher: [1; size_of::<Gid>()], ..info(1) });
+        assert_eq!(clock.metrics.stamp_backward.get(), 2, "a simulation that is started again");
+    }
+
+    #[test]
+    fn publishers_that_take_turns_have_stamps_of_their_own() {
+        let mut intake = intake(false);
+        for sec in 0..100 {
+            for (publisher, behind) in [(1, 0), (2, 5)] {
+                let info = MessageInfo { publisher: [publisher; size_of::<Gid>()], ..info(1) };
+                intake.take(&message(2_000_000_000 + sec - behind), &info);
+            }
+        }
+        assert_eq!(intake.metrics.stamp_backward.get(), 0);
+        intake.take(&message(2_000_000_000), &MessageInfo { publisher: [2; size_of::<Gid>()], ..info(1) });
+        assert_eq!(intake.metrics.stamp_backward.get(), 1);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod metrics;
 mod names;
 mod node;
 mod nodes;
+mod open_family;
 mod parameters;
 mod processes;
 mod publishers;

@@ -103,7 +103,7 @@ impl Families {
             late: counter("ros_message_late_total", "Messages older than expected when received.", &["topic_name"])?,
             stamp_backward: counter(
                 "ros_message_stamp_backward_total",
-                "Messages with a stamp before that of the one before; on /clock, resets of the simulation.",
+                "Messages with a stamp before the last of their publisher; on /clock, of anybody: resets of the simulation.",
                 &["topic_name"],
             )?,
             stamp_clock: state(

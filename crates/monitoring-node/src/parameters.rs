@@ -132,7 +132,7 @@ pub(crate) fn declarations() -> Vec<Declaration> {
         Declaration {
             name: "max_topics",
             default: ParameterValue::Integer(512),
-            description: "Topics watched; more are refused and counted.",
+            description: "Topics watched, and topics of diagnostics read; more are refused and counted.",
             settable: false,
             constraint: Constraint::Integer { min: 1, max: 10_000 },
         },

@@ -465,7 +465,8 @@ impl Topic {
     fn show(&mut self, seen: &Seen, comes: bool, now: Instant, now_ns: u64) {
         let report = &self.report;
         let _together = self.metrics.together();
-        self.publishers.look(&self.endpoints.publishers, now, now_ns);
+        let left_out = self.publishers.look(&self.endpoints.publishers, now, now_ns);
+        self.metrics.shared.count_untracked(left_out);
         self.metrics.shared.set_status(report.status);
         self.metrics.rate.set(report.rate_hz);
         self.metrics.age.set(seen.last_message_age_ns.map(|age_ns| age_ns as f64 / 1e9));

@@ -139,8 +139,8 @@ impl Domain {
             topics: BTreeMap::new(),
             nodes: Nodes::new(Arc::clone(&families.nodes), &name, &own_name),
             services: Services::new(Arc::clone(&families.services), &name),
-            foreign_diagnostics: ForeignDiagnostics::new(Arc::clone(&families.diagnostics), &own_name),
-            joint_limits: JointLimits::new(Arc::clone(&families.limits), clock),
+            foreign_diagnostics: ForeignDiagnostics::new(Arc::clone(&families.diagnostics), &name, &own_name),
+            joint_limits: JointLimits::new(Arc::clone(&families.limits), &name, clock),
             refused: BTreeSet::new(),
             nameless: BTreeMap::new(),
             read_at: None,
@@ -257,9 +257,9 @@ impl Domain {
         let nodes = self.nodes.read(node, &self.settings, scope_of, now);
         self.nodes.look_at_processes(scope_of);
         let services = self.services.read(node, spinner, &self.settings, scope_of, now);
-        let diagnostics = self.foreign_diagnostics.read(node, spinner, &self.settings, &graph, scope_of);
+        self.foreign_diagnostics.read(node, spinner, &self.settings, &graph, scope_of);
         let limits = self.joint_limits.read(node, spinner, &self.settings, &graph, scope_of);
-        topics.and(nodes).and(services).and(diagnostics).and(limits)
+        topics.and(nodes).and(services).and(limits)
     }
 
     fn read_topic(&mut self, spinner: &mut Spinner, name: String, now: Instant) -> Result<(), Error> {

@@ -13,7 +13,8 @@ use crate::{Error, Gid, Node, error::check};
 /// One publisher or subscription of a topic, as discovery reports it.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// The endpoint's identity; a publisher's is that of [`crate::MessageInfo`].
+    /// The endpoint's identity. Under Fast DDS a publisher's is that of [`crate::MessageInfo`]; under Cyclone DDS messages
+    /// have another, which no endpoint has.
     pub gid: Gid,
     /// `/namespace/name` of the node; `None` where the peer is not a ROS node, or discovery has not come to it yet.
     pub node: Option<String>,

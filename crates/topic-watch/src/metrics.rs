@@ -141,7 +141,7 @@ impl Families {
             lost: counter("ros_messages_lost_total", "Messages missing in the sequence numbers of a publisher.", &[])?,
             untracked: counter(
                 "ros_publishers_untracked_total",
-                "Publishers whose sequence numbers were given up for those of others, of which there are too many.",
+                "Publishers that were not, or no longer, followed by themselves, since the topic has too many.",
                 &[],
             )?,
             rejected: counter(
@@ -227,6 +227,11 @@ impl TopicMetrics {
     /// Shows how many publishers match.
     pub fn set_publishers(&self, matched: usize) {
         self.publishers.set(matched as i64);
+    }
+
+    /// Counts publishers that are not told apart, since there are too many.
+    pub fn count_untracked(&self, publishers: usize) {
+        self.untracked.inc_by(publishers as u64);
     }
 
     /// Shows how many messages were announced since the start and then not handed out.

@@ -37,7 +37,9 @@ pub(crate) struct JointLimits {
 }
 
 impl JointLimits {
-    pub(crate) fn new(families: Arc<LimitFamilies>, clock: MonotonicClock) -> Self {
+    pub(crate) fn new(families: Arc<LimitFamilies>, domain: &str, clock: MonotonicClock) -> Self {
+        // A counter shows from the start.
+        families.refused.with_label_values(&[domain]);
         let with = Following { families, clock };
         Self { with, robots: BTreeMap::new(), warnings: BTreeMap::new(), beyond: BTreeSet::new() }
     }
