@@ -109,7 +109,8 @@ def test_a_service_that_comes_back_as_another_type_is_asked_as_that(
 def test_services_are_found_by_patterns(
     start_monitor: StartMonitor, robot: Robot, of_service: Callable[..., float | None]
 ) -> None:
-    monitor = start_monitor(parameters={"services": ["/*/asked"], "service_period": 0.25, "forget_after": 0.3})
+    parameters = {"services": ["/*/asked", "/*/reset_statistics"], "service_period": 0.25, "forget_after": 0.3}
+    monitor = start_monitor(parameters=parameters)
     services = [robot.node.create_service(Trigger, name, lambda _, response: response) for name in ("/a/asked", "/b/asked")]
     robot.node.create_service(Trigger, "/c/not_asked", lambda _, response: response)
 
@@ -122,6 +123,7 @@ def test_services_are_found_by_patterns(
     scrape = monitor.scrape()
     assert of_service(scrape, "ros_service_up", "/b/asked") == 1
     assert "/c/not_asked" not in scrape.text
+    assert "/reset_statistics" not in scrape.text, "it would blind itself"
 
 
 def test_an_answer_that_comes_too_late_is_a_time_out(

@@ -328,6 +328,19 @@ def test_what_was_published_says_nothing_of_the_next_publisher(start_monitor: St
         monitor.wait_for_status("ok", TOPIC)
 
 
+def test_a_latched_topic_needs_no_messages_unless_a_rate_is_expected(
+    start_monitor: StartMonitor, robot: Robot
+) -> None:
+    """What was published before this node came, once and for all, is there for who needs it."""
+    latched = robot.talker("/map", qos("reliable", "transient_local"), String)
+    latched.publisher.publish(String(data="a map"))
+    robot.talker(TOPIC, qos("reliable", "transient_local"))
+    monitor = start_monitor(parameters={f"topics.{TOPIC}.rate": 10.0})
+    monitor.wait_for_status("ok", "/map")
+    monitor.wait_for_status("silent", TOPIC)
+    assert monitor.scrape().status("/map") == "ok"
+
+
 def test_statistics_that_begin_anew_leave_a_stale_topic_stale(start_monitor: StartMonitor, robot: Robot) -> None:
     monitor = start_monitor()
     talker = robot.talker(TOPIC)

@@ -45,6 +45,8 @@ pub(crate) struct Seen {
     pub(crate) incompatible: Vec<QosPolicy>,
     /// Whether its messages are seen; else it is watched through the graph alone.
     pub(crate) is_watched: bool,
+    /// Whether all publishers keep their messages for subscriptions that come later: then these may come once and for all.
+    pub(crate) is_latched: bool,
     /// Since there have been publishers.
     pub(crate) published_for_ns: u64,
     pub(crate) last_message_age_ns: Option<u64>,
@@ -83,13 +85,19 @@ impl Expectation {
     }
 
     fn judge_flow(&self, seen: &Seen) -> Option<TopicStatus> {
-        if self.class == Class::Stream {
+        if self.goes_on(seen) {
             let Some(age_ns) = seen.last_message_age_ns else { return Some(TopicStatus::Silent) };
             if self.stale_after_ns(seen).is_some_and(|limit_ns| age_ns > limit_ns) {
                 return Some(TopicStatus::Stale);
             }
         }
         self.judge_rate(seen).or_else(|| (seen.late_share > LATE_SHARE).then_some(TopicStatus::Late))
+    }
+
+    /// Whether messages have to keep coming: not on a latched topic, unless it is said how often.
+    fn goes_on(&self, seen: &Seen) -> bool {
+        let is_timed = self.rate_hz.is_some() || self.stale_after_ns.is_some();
+        self.class == Class::Stream && (is_timed || !seen.is_latched)
     }
 
     fn judge_rate(&self, seen: &Seen) -> Option<TopicStatus> {

@@ -217,7 +217,7 @@ impl Services {
         now: Instant,
     ) -> std::result::Result<(), Error> {
         let is_named = |name: &str| settings.services.iter().any(|named| named == name);
-        let offered = if settings.asks_services() { offered(node)? } else { Offered::new() };
+        let offered = if settings.asks_services() { offered(node, settings)? } else { Offered::new() };
         self.forget_unless(&scope_of, |name, known| {
             let is_gone =
                 known.gone_since.is_some_and(|since| now.saturating_duration_since(since) >= settings.forget_after);
@@ -388,10 +388,12 @@ fn ask<S: Askable>(
 /// Services by name, with the types that they are offered with.
 type Offered = BTreeMap<String, BTreeSet<String>>;
 
-/// What the nodes offer. The graph's own list of services has the types of clients too, this node's among them.
-fn offered(node: &Node) -> std::result::Result<Offered, Error> {
+/// What the nodes offer, but for this one, which would reset its own statistics, and those that are ignored. The graph's own
+/// list of services has the types of clients too, this node's among them.
+fn offered(node: &Node, settings: &Settings) -> std::result::Result<Offered, Error> {
     let mut offered = Offered::new();
-    for peer in node.nodes()? {
+    let own_name = node.fully_qualified_name();
+    for peer in node.nodes()?.into_iter().filter(|peer| *peer != own_name && !settings.ignores_node(peer)) {
         // One that has gone meanwhile offers nothing.
         for (name, types) in node.services_of(&peer).unwrap_or_default() {
             offered.entry(name).or_default().extend(types);

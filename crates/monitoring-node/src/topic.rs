@@ -405,6 +405,7 @@ impl Topic {
             types: self.types.clone(),
             incompatible: self.incompatible.clone(),
             is_watched: self.watched.is_some(),
+            is_latched: self.endpoints.publishers.iter().all(Endpoint::is_latched),
             published_for_ns: self.published_since.map_or(0, |since| nanoseconds_since(since, now)),
             last_message_age_ns: (count > self.count_gone).then(|| now_ns.saturating_sub(arrival_ns)),
             rate_hz: self.rate.rate_hz(now_ns),
@@ -431,7 +432,7 @@ impl Topic {
                 .unseen
                 .as_ref()
                 .map_or_else(String::new, |(_, reason)| format!("messages cannot be seen: {reason}")),
-            TopicStatus::Silent => "its publishers have sent nothing yet".to_owned(),
+            TopicStatus::Silent => "its publishers have sent nothing since this node watches them".to_owned(),
             TopicStatus::Stale => {
                 let seconds = |ns: Option<u64>| ns.unwrap_or_default() as f64 / 1e9;
                 let (age, limit) = (seconds(seen.last_message_age_ns), seconds(expected.stale_after_ns(seen)));

@@ -40,6 +40,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether it keeps what was published for subscriptions that come later.
+    pub fn is_latched(&self) -> bool {
+        self.qos.durability == rmw_qos_durability_policy_e::RMW_QOS_POLICY_DURABILITY_TRANSIENT_LOCAL
+    }
+
     /// The longest time between messages that is offered or asked for, where there is one.
     pub fn deadline(&self) -> Option<Duration> {
         finite(self.qos.deadline)
