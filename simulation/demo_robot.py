@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -73,6 +74,10 @@ def main() -> None:
         rclpy.spin(DemoRobot())
     except (KeyboardInterrupt, ExternalShutdownException):
         pass  # asked to stop
+    except RCLError:
+        # Asked to stop between two lines of what it was at.
+        if rclpy.ok():
+            raise
     finally:
         rclpy.try_shutdown()
 

@@ -1,0 +1,213 @@
+//! The steps of a tick, in the order in which they are taken.
+
+use super::Synchronizer;
+use crate::alignment::{Alignment, Clock, Pairing, ROUNDING_NS};
+use crate::analysis::Subject;
+use crate::commander::{Mode, Order, Situation};
+use crate::comparison::Comparison;
+use crate::ingest::Stream;
+use crate::interpolation::Reader;
+use crate::joints::{Joint, JointId, Source};
+use crate::lags::measured;
+use crate::settings::{Settings, nanoseconds};
+use crate::state::State;
+use crate::state_machine::Evidence;
+use crate::tick::{JointTick, Moment, ResyncProgress};
+
+/// How often one joint is analysed at most.
+const ANALYSIS_INTERVAL_NS: i64 = 200_000_000;
+
+/// A resynchronization that takes longer has failed.
+const RESYNC_NS_MAX: i64 = 5_000_000_000;
+
+impl Synchronizer {
+    pub(super) fn align(&mut self, now_ns: i64) {
+        let [reference, twin] = &self.streams;
+        self.aligner.update(clock(reference), clock(twin), now_ns);
+        self.tick.alignment = self.aligner.current();
+    }
+
+    /// One joint at most, so that no tick takes long.
+    pub(super) fn analyse_next(&mut self, now_ns: i64) {
+        let joints = self.joints.len();
+        let is_due = |joint: &Joint| {
+            let has_both = joint.histories.iter().all(|history| history.len() > 0);
+            let is_time = joint.analysed_ns.is_none_or(|at_ns| now_ns.saturating_sub(at_ns) >= ANALYSIS_INTERVAL_NS);
+            has_both && is_time
+        };
+        let candidates = (self.next_analysis..joints).chain(0..self.next_analysis.min(joints));
+        let due = candidates.map(|index| JointId(index as u16)).find(|id| self.joints.get(*id).is_some_and(is_due));
+        self.tick.analysed = due;
+        if let Some(id) = due {
+            self.next_analysis = id.index() + 1;
+            self.analyse(id, now_ns);
+            self.robot_lag.update(&self.joints, now_ns);
+        }
+    }
+
+    fn analyse(&mut self, id: JointId, now_ns: i64) {
+        let pairing = pairing(&self.streams, self.aligner.current());
+        let Some(joint) = self.joints.get_mut(id) else { return };
+        joint.analysed_ns = Some(now_ns);
+        let silence_ns = Source::ALL.into_iter().filter_map(|source| joint.silence_ns(source, now_ns)).max();
+        if silence_ns > Some(nanoseconds(self.settings.stale_timeout_seconds)) {
+            // The same samples again would tell the same, as if it were so now.
+            let is_lost = silence_ns > Some(nanoseconds(self.settings.lost_timeout_seconds));
+            joint.analysis = joint.analysis.filter(|_| !is_lost);
+            return;
+        }
+        let since_ns = self.statistics_since_ns.and_then(|since_ns| pairing.reference.to_source_ns(since_ns));
+        let analysis = self.analyst.analyse(Subject {
+            reference: joint.history(Source::Reference),
+            twin: joint.history(Source::Twin),
+            turning: joint.turning(),
+            pairing,
+            since_ns: since_ns.unwrap_or(i64::MIN),
+            known_lag_seconds: self.robot_lag.of(joint, now_ns),
+        });
+        joint.lag = analysis.and_then(|analysis| measured(&analysis, now_ns)).or(joint.lag);
+        joint.is_judged |= analysis.is_some();
+        joint.analysis = analysis;
+    }
+
+    /// Where the reference is, and how far the twin is from it.
+    pub(super) fn read(&mut self, now_ns: i64) {
+        let settings = &self.settings;
+        let reference = &self.streams[Source::Reference as usize];
+        let time_ns = played_out_ns(reference, settings, now_ns);
+        self.tick.refers_to =
+            time_ns.map(|time_ns| if reference.is_stamped { Moment::Stamp(time_ns) } else { Moment::Arrival(time_ns) });
+        let pairing = pairing(&self.streams, self.aligner.current());
+        let comparison = Comparison { pairing, stale_ns: nanoseconds(settings.stale_timeout_seconds), now_ns };
+        for (joint, tick) in self.joints.iter().zip(&mut self.tick.joints) {
+            let silence_ns = joint.silence_ns(Source::Reference, now_ns);
+            let is_there = silence_ns.is_some_and(|ns| ns <= nanoseconds(settings.lost_timeout_seconds));
+            let history = joint.history(Source::Reference);
+            let reading =
+                time_ns.filter(|_| is_there).and_then(|time_ns| reader(settings, joint).read(history, time_ns));
+            *tick = JointTick {
+                reference: reading,
+                effort: if is_there { joint.efforts[Source::Reference as usize] } else { f64::NAN },
+                error: comparison.error(joint, self.robot_lag.of(joint, now_ns)),
+                command: None,
+            };
+        }
+    }
+
+    /// The state, from the errors and the silence of the sources.
+    pub(super) fn judge(&mut self, now_ns: i64) {
+        let (mut count, mut sum, mut worst) = (0_u32, 0.0, None);
+        for (joint, tick) in self.joints.iter().zip(&self.tick.joints) {
+            let Some(error) = tick.error.map(|error| error.judged().abs()) else { continue };
+            count += 1;
+            sum += error;
+            if joint.is_judged {
+                worst = Some(worst.map_or(error, |worst: f64| worst.max(error)));
+            }
+        }
+        let lost_ns = nanoseconds(self.settings.lost_timeout_seconds);
+        self.tick.compared = count;
+        self.tick.missing = self.joints.iter().filter(|joint| joint.is_missing(now_ns, lost_ns)).count() as u32;
+        self.tick.mean_error = (count > 0).then(|| sum / f64::from(count));
+        self.tick.worst_error = worst;
+        let quality = |mean_error: f64| (1.0 - mean_error / self.settings.state_threshold).clamp(0.0, 1.0);
+        self.tick.quality = self.tick.mean_error.map(quality);
+        let [reference, twin] = &self.streams;
+        let delay_ns = reference.map.delay_ns().max(twin.map.delay_ns());
+        let evidence = Evidence {
+            reference_silence_ns: reference.silence_ns(now_ns),
+            twin_silence_ns: twin.silence_ns(now_ns),
+            lag_seconds: self.robot_lag.seconds(),
+            delay_seconds: Some(delay_ns as f64 / 1e9),
+            mean_error: self.tick.mean_error,
+            worst_error: worst,
+            are_joints_missing: self.tick.missing > 0,
+        };
+        self.tick.transition = self.machine.update(evidence, now_ns);
+        self.tick.state = self.machine.state();
+        let has_stopped = self.tick.transition.is_some_and(|transition| transition.to == State::Stopped);
+        if has_stopped && self.commander.is_commanding() {
+            self.commander.stop();
+        }
+    }
+
+    pub(super) fn command(&mut self, now_ns: i64) {
+        let stale_ns = nanoseconds(self.settings.stale_timeout_seconds);
+        let lost_ns = nanoseconds(self.settings.lost_timeout_seconds);
+        let is_within = |silence_ns: Option<i64>, most_ns: i64| silence_ns.is_some_and(|ns| ns <= most_ns);
+        let is_stale = self.streams.iter().any(|stream| !is_within(stream.silence_ns(now_ns), stale_ns));
+        let is_lost = matches!(self.tick.state, State::Lost | State::Waiting);
+        let mode = self.commander.mode(self.tick.state == State::Stopped, is_lost, is_stale);
+        self.tick.is_hold = mode == Mode::HoldOnce;
+        let step_seconds = self.commander.step_seconds(now_ns);
+        (self.tick.clamped, self.tick.refused) = (0, 0);
+        for (index, (joint, tick)) in self.joints.iter().zip(&mut self.tick.joints).enumerate() {
+            let twin = joint.history(Source::Twin).newest().map(|sample| sample.position);
+            let situation = Situation {
+                limits: joint.limits.as_ref(),
+                reference: tick.reference.map(|reading| reading.position),
+                twin: twin.filter(|_| is_within(joint.silence_ns(Source::Twin, now_ns), lost_ns)),
+                is_stale: Source::ALL.iter().any(|source| !is_within(joint.silence_ns(*source, now_ns), stale_ns)),
+            };
+            match self.commander.order(index, mode, situation, step_seconds) {
+                Order::Nothing => {}
+                Order::Refused => self.tick.refused += 1,
+                Order::Position { position, is_clamped } => {
+                    tick.command = Some(joint.sign.apply(position));
+                    self.tick.clamped += u32::from(is_clamped);
+                }
+            }
+        }
+    }
+
+    pub(super) fn resync_progress(&mut self, now_ns: i64) -> Option<ResyncProgress> {
+        let since_ns = self.resync_since_ns?;
+        let has_arrived = !self.commander.is_commanding() || self.commander.has_arrived();
+        let progress = if self.is_resync_stopped || self.tick.state == State::Stopped {
+            ResyncProgress::Stopped
+        } else if self.are_all_near() && has_arrived {
+            ResyncProgress::Converged
+        } else if now_ns.saturating_sub(since_ns) >= RESYNC_NS_MAX {
+            ResyncProgress::TimedOut
+        } else {
+            return Some(ResyncProgress::Running);
+        };
+        self.resync_since_ns = None;
+        Some(progress)
+    }
+
+    /// Whether there are errors, and none of a joint of which too little is known or which is near a divergence.
+    fn are_all_near(&self) -> bool {
+        let mut errors =
+            self.joints.iter().zip(&self.tick.joints).filter_map(|(joint, tick)| Some((joint, tick.error?)));
+        let is_near = |error: f64| self.machine.is_far_from_divergence(error);
+        self.tick.mean_error.is_some() && errors.all(|(joint, error)| joint.is_judged && is_near(error.judged().abs()))
+    }
+}
+
+fn clock(stream: &Stream) -> Clock<'_> {
+    Clock { map: &stream.map, is_stamped: stream.is_stamped, newest_ns: stream.newest_ns }
+}
+
+fn pairing([reference, twin]: &[Stream; 2], alignment: Alignment) -> Pairing<'_> {
+    Pairing { alignment, reference: &reference.map, twin: &twin.map }
+}
+
+/// How the state is read that is given out.
+fn reader(settings: &Settings, joint: &Joint) -> Reader {
+    Reader {
+        interpolation: settings.interpolation,
+        extrapolation_ns_max: nanoseconds(settings.max_extrapolation_seconds),
+        gap_ns_max: nanoseconds(settings.stale_timeout_seconds),
+        turning: joint.turning(),
+    }
+}
+
+/// The time of the reference's that is given out: as long ago as is set, and no farther ahead of the newest sample.
+fn played_out_ns(reference: &Stream, settings: &Settings, now_ns: i64) -> Option<i64> {
+    let due_ns = reference.map.to_source_ns(now_ns.saturating_sub(nanoseconds(settings.playout_delay_seconds)))?;
+    let newest_ns = reference.newest_ns?;
+    // What is to be held must not fall back to the sample before for the rounding of a time.
+    let due_ns = if due_ns.abs_diff(newest_ns) <= ROUNDING_NS.unsigned_abs() { newest_ns } else { due_ns };
+    Some(due_ns.min(newest_ns.saturating_add(nanoseconds(settings.max_extrapolation_seconds))))
+}

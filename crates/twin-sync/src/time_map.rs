@@ -1,0 +1,407 @@
+//! The relation of a source's clock to the local one, from the stamps of its messages and the times of their arrival.
+//!
+//! A message arrives when it was stamped plus a delay that is never below zero, so the least difference seen is nearest to
+//! the offset of the clocks. Where the clocks run at different rates (a simulator that is slower than time), the least
+//! difference belongs to a line and not to a number: the line below all points (stamp, arrival) that is nearest to them on
+//! the whole, which is an edge of their lower convex hull (Moon, Skelly, Towsley, "Estimation and Removal of Clock Skew
+//! from Network Delay Measurements", INFOCOM 1999, section III). A rate that changes leaves points that no line is near to:
+//! a slower simulator makes all that is new late, a faster one all that is between the oldest and the newest. Then what was
+//! before the change is forgotten.
+//!
+//! Invariant: memory is fixed when created. Not for: ROS time, of which nothing is known here.
+
+use std::collections::VecDeque;
+
+use crate::line::{Line, LowerHull, Point, slope_between};
+
+/// How far back the least difference is looked for, by the local clock.
+const WINDOW_NS: i64 = 10_000_000_000;
+
+/// Of the messages that arrive within one such stretch the least delayed is kept.
+const BUCKET_NS: i64 = 100_000_000;
+
+const BUCKETS_MAX: usize = (WINDOW_NS / BUCKET_NS) as usize + 1;
+
+/// A rate is not told from fewer points, or from a shorter time.
+const POINTS_MIN: usize = 5;
+const SPAN_NS_MIN: i64 = 500_000_000;
+
+/// Clocks whose rates differ by less than this over the points that are there run alike: then the rolling minimum is the
+/// steadier estimate.
+const DRIFT_NS_MIN: f64 = 1_000_000.0;
+
+/// A difference that falls by this at once, or has risen by it for a while, is another relation of the clocks: the
+/// simulator was paused or set forward, the clock was set.
+const STEP_NS: i64 = 100_000_000;
+const STEP_HOLD_NS: i64 = 500_000_000;
+
+/// Points that are this late in the mean are not of one line.
+const BEND_NS: i64 = STEP_NS / 2;
+
+/// A difference that has risen for this long may be that of another relation of the clocks.
+const DOUBT_NS: i64 = 50_000_000;
+
+/// Whether a message fits what was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Observation {
+    Steady,
+    /// What was known is forgotten.
+    Stepped,
+}
+
+/// The relation of one source's clock to the local one.
+#[derive(Clone, Debug)]
+pub(crate) struct TimeMap {
+    /// The least delayed of each bucket, by both times in order.
+    points: VecDeque<Point>,
+    hull: LowerHull,
+    line: Option<Line>,
+    measured_slope: Option<f64>,
+    /// The message with the newest stamp: by no line may it arrive after it has.
+    newest: Option<Point>,
+    /// The first of messages that were all late.
+    late_since: Option<Point>,
+    is_in_doubt: bool,
+    /// By the source's clock, from when on this relation holds, if another was before.
+    steady_since_ns: Option<i64>,
+    delay_ns: i64,
+}
+
+impl TimeMap {
+    pub(crate) fn new() -> Self {
+        Self {
+            points: VecDeque::with_capacity(BUCKETS_MAX + 1),
+            hull: LowerHull::new(BUCKETS_MAX + 1),
+            line: None,
+            measured_slope: None,
+            newest: None,
+            late_since: None,
+            is_in_doubt: false,
+            steady_since_ns: None,
+            delay_ns: 0,
+        }
+    }
+
+    /// Forgets the points, and the rate of the clocks too unless that is thought to last.
+    pub(crate) fn clear(&mut self, keeps_rate: bool) {
+        self.points.clear();
+        (self.late_since, self.is_in_doubt, self.steady_since_ns, self.delay_ns) = (None, false, None, 0);
+        self.measured_slope = self.measured_slope.filter(|_| keeps_rate);
+        (self.line, self.newest) = (None, None);
+    }
+
+    /// Takes a message that was stamped `source_ns` and arrived at `local_ns`.
+    pub(crate) fn observe(&mut self, source_ns: i64, local_ns: i64) -> Observation {
+        let point = Point { source_ns, local_ns };
+        let delay_ns = self.line.map_or(0, |line| line.delay_ns(point));
+        // Only what is newer: what is out of order is late for reasons of its own.
+        let is_newer = self.newest.is_none_or(|newest| source_ns > newest.source_ns);
+        let has_stepped = self.line.is_some() && is_newer && self.has_stepped(delay_ns, point);
+        if has_stepped {
+            let since = self.late_since.unwrap_or(point);
+            // A clock that leaps ahead again and again is one that is faster than was thought.
+            self.clear(delay_ns > 0);
+            self.steady_since_ns = Some(since.source_ns);
+        }
+        self.newest = if is_newer { Some(point) } else { self.newest };
+        let has_bent = self.add(point) && self.has_bent();
+        self.delay_ns = self.line.map_or(0, |line| line.delay_ns(point)).max(0);
+        if has_stepped || has_bent { Observation::Stepped } else { Observation::Steady }
+    }
+
+    fn has_stepped(&mut self, delay_ns: i64, point: Point) -> bool {
+        if delay_ns <= STEP_NS {
+            (self.late_since, self.is_in_doubt) = (None, false);
+            return delay_ns < -STEP_NS;
+        }
+        let since = *self.late_since.get_or_insert(point);
+        let late_ns = point.local_ns.saturating_sub(since.local_ns);
+        self.is_in_doubt = late_ns >= DOUBT_NS;
+        late_ns >= STEP_HOLD_NS
+    }
+
+    /// Drops what was before the latest of the points, where they are of two lines: what follows it is of another rate.
+    /// Where the newest is the latest, nothing follows yet.
+    fn has_bent(&mut self) -> bool {
+        let Some(line) = self.line else { return false };
+        let delays = || self.points.iter().map(|point| line.delay_ns(*point));
+        let latest = delays().enumerate().max_by_key(|(_, delay_ns)| *delay_ns).map_or(0, |(index, _)| index);
+        let are_late = delays().sum::<i64>() > BEND_NS.saturating_mul(self.points.len() as i64);
+        if !are_late || latest + 1 == self.points.len() {
+            return false;
+        }
+        // The bucket of the change and the next may each have a point from before it.
+        self.points.drain(..(latest + 2).min(self.points.len() - 1));
+        if let (Some(&bend), Some(&newest)) = (self.points.front(), self.points.back()) {
+            self.steady_since_ns = Some(bend.source_ns);
+            self.measured_slope = slope_between(bend, newest).or(self.measured_slope);
+            self.fit();
+        }
+        true
+    }
+
+    /// Whether a line was fitted to the points.
+    fn add(&mut self, point: Point) -> bool {
+        let Some(line) = &mut self.line else {
+            self.line = Some(Line { origin: point, slope: self.slope() });
+            self.points.push_back(point);
+            return false;
+        };
+        let delay_ns = line.delay_ns(point);
+        line.origin.local_ns = line.origin.local_ns.saturating_add(delay_ns.min(0));
+        let line = *line;
+        let Some(last) = self.points.back_mut().filter(|last| last.source_ns >= point.source_ns) else {
+            return self.add_in_order(point, line);
+        };
+        // Out of order: it may still be the least delayed.
+        if last.source_ns == point.source_ns {
+            last.local_ns = last.local_ns.min(point.local_ns);
+        }
+        false
+    }
+
+    fn add_in_order(&mut self, point: Point, line: Line) -> bool {
+        match self.points.back_mut() {
+            Some(last) if last.local_ns.div_euclid(BUCKET_NS) >= point.local_ns.div_euclid(BUCKET_NS) => {
+                if line.delay_ns(point) <= line.delay_ns(*last) {
+                    *last = point;
+                }
+                false
+            }
+            _ => {
+                self.points.push_back(point);
+                let is_old = |old: &Point| point.local_ns.saturating_sub(old.local_ns) > WINDOW_NS;
+                while self.points.len() > BUCKETS_MAX || self.points.front().is_some_and(is_old) {
+                    self.points.pop_front();
+                }
+                self.fit()
+            }
+        }
+    }
+
+    /// Whether the points tell a slope.
+    fn fit(&mut self) -> bool {
+        let span_ns = match (self.points.front(), self.points.back()) {
+            (Some(first), Some(last)) => last.local_ns - first.local_ns,
+            _ => 0,
+        };
+        let is_enough = self.points.len() >= POINTS_MIN && span_ns >= SPAN_NS_MIN;
+        let nearest = if is_enough { self.hull.nearest_slope(&self.points) } else { None };
+        self.measured_slope = nearest.or(self.measured_slope);
+        let (Some(&origin), slope) = (self.points.back(), self.slope()) else { return false };
+        let line = Line { origin, slope };
+        let least_ns = self.points.iter().chain(&self.newest).map(|point| line.delay_ns(*point)).min().unwrap_or(0);
+        self.line =
+            Some(Line { origin: Point { local_ns: origin.local_ns.saturating_add(least_ns), ..origin }, slope });
+        nearest.is_some()
+    }
+
+    /// The slope that is used: 1 unless the measured one makes a difference over the points that there are.
+    fn slope(&self) -> f64 {
+        let span_ns = match (self.points.front(), self.points.back()) {
+            (Some(first), Some(last)) if last.local_ns - first.local_ns >= SPAN_NS_MIN => {
+                last.source_ns - first.source_ns
+            }
+            // Of a rate that was kept from before: as if over the whole window.
+            _ => WINDOW_NS,
+        };
+        self.measured_slope.filter(|slope| ((slope - 1.0) * span_ns as f64).abs() > DRIFT_NS_MIN).unwrap_or(1.0)
+    }
+
+    /// The local time at which a message with this stamp would arrive with the least delay; `None` before the first.
+    pub(crate) fn to_local_ns(&self, source_ns: i64) -> Option<i64> {
+        Some(self.line?.local_ns(source_ns))
+    }
+
+    /// The inverse of [`Self::to_local_ns`].
+    pub(crate) fn to_source_ns(&self, local_ns: i64) -> Option<i64> {
+        Some(self.line?.source_ns(local_ns))
+    }
+
+    /// Seconds of the source's clock in a local second, as they are used.
+    pub(crate) fn rate(&self) -> f64 {
+        self.line.map_or(1.0, |line| 1.0 / line.slope)
+    }
+
+    /// Seconds of the source's clock in a local second, as far as it could be measured.
+    pub(crate) fn real_time_factor(&self) -> Option<f64> {
+        Some(1.0 / self.measured_slope?)
+    }
+
+    /// Whether messages are so late that the clocks may have another relation than is known.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt
+    }
+
+    /// The source's time before which another relation held.
+    pub(crate) fn steady_since_ns(&self) -> Option<i64> {
+        self.steady_since_ns
+    }
+
+    /// By how much the last message was later than the least delayed.
+    pub(crate) fn delay_ns(&self) -> i64 {
+        self.delay_ns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    const MS_NS: i64 = 1_000_000;
+    const SECOND_NS: i64 = 1_000 * MS_NS;
+    /// A stamp of today's, so that no test rests on small numbers.
+    const EPOCH_NS: i64 = 1_800_000_000 * SECOND_NS;
+
+    /// A stream of 100 messages a second whose delays repeat: the least of them is 2 ms.
+    fn delay_ns(message: i64) -> i64 {
+        [7, 2, 30, 4, 9, 3, 15][(message % 7) as usize] * MS_NS
+    }
+
+    /// Feeds messages sent every 10 ms from local time `from_ms` to `to_ms`, with `rate` seconds of the source in a second.
+    fn feed(map: &mut TimeMap, from_ms: i64, to_ms: i64, start_ns: i64, rate: f64) -> Vec<Observation> {
+        let (sent, mut arrival_ns) = ((from_ms..to_ms).step_by(10), 0);
+        sent.map(|sent_ms| {
+            let source_ns = start_ns + ((sent_ms - from_ms) as f64 * 1e6 * rate) as i64;
+            arrival_ns = arrival_ns.max(sent_ms * MS_NS + delay_ns(sent_ms / 10));
+            map.observe(source_ns, arrival_ns)
+        })
+        .collect()
+    }
+
+    fn local_ms(map: &TimeMap, source_ns: i64) -> f64 {
+        map.to_local_ns(source_ns).expect("a map") as f64 / 1e6
+    }
+
+    #[test]
+    fn the_offset_is_that_of_the_least_delayed() {
+        let mut map = TimeMap::new();
+        assert_eq!(map.to_local_ns(0), None);
+        feed(&mut map, 0, 3_000, EPOCH_NS, 1.0);
+        assert_eq!(map.to_local_ns(EPOCH_NS + SECOND_NS), Some(SECOND_NS + 2 * MS_NS));
+        assert_eq!(map.to_source_ns(SECOND_NS + 2 * MS_NS), Some(EPOCH_NS + SECOND_NS));
+        assert_eq!(map.delay_ns(), delay_ns(299) - 2 * MS_NS);
+        let found = map.real_time_factor().expect("enough time");
+        assert!((found - 1.0).abs() < 0.01, "{found}");
+        assert_eq!(map.rate(), 1.0, "not worth a slope");
+    }
+
+    #[test]
+    fn what_was_least_ten_seconds_ago_is_forgotten() {
+        let mut map = TimeMap::new();
+        map.observe(EPOCH_NS, 0);
+        feed(&mut map, 10, 9_000, EPOCH_NS + 10 * MS_NS, 1.0);
+        assert_eq!(map.to_local_ns(EPOCH_NS), Some(0));
+        feed(&mut map, 9_000, 12_000, EPOCH_NS + 9 * SECOND_NS, 1.0);
+        assert_eq!(map.to_local_ns(EPOCH_NS), Some(2 * MS_NS));
+    }
+
+    #[test]
+    fn a_simulator_at_another_rate_is_followed() {
+        for rate in [0.1, 0.5, 0.97, 0.999, 0.9996, 0.99995, 1.0004, 1.5, 5.0] {
+            let mut map = TimeMap::new();
+            let observed = feed(&mut map, 0, 12_000, EPOCH_NS, rate);
+            assert!(observed.iter().all(|observation| *observation == Observation::Steady), "{rate}");
+            let found = map.real_time_factor().expect("enough time");
+            assert!((found / rate - 1.0).abs() < 0.005, "{rate}: {found}");
+            let sent_ms = local_ms(&map, EPOCH_NS + (11_000e6 * rate) as i64);
+            assert!((sent_ms - 11_002.0).abs() < 1.5, "{rate}: {sent_ms}");
+        }
+    }
+
+    #[test]
+    fn a_pause_of_the_simulator_is_forgotten_within_a_second() {
+        let mut map = TimeMap::new();
+        feed(&mut map, 0, 5_000, EPOCH_NS, 1.0);
+        let observed = feed(&mut map, 8_000, 9_000, EPOCH_NS + 5 * SECOND_NS, 1.0);
+        assert_eq!(observed.iter().filter(|observation| **observation == Observation::Stepped).count(), 1);
+        assert_eq!((map.steady_since_ns(), map.is_in_doubt()), (Some(EPOCH_NS + 5 * SECOND_NS), false));
+        assert!((local_ms(&map, EPOCH_NS + 6 * SECOND_NS) - 9_002.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_pause_does_not_change_the_rate() {
+        let mut map = TimeMap::new();
+        feed(&mut map, 0, 5_000, EPOCH_NS, 0.5);
+        feed(&mut map, 8_000, 8_600, EPOCH_NS + 5 * SECOND_NS / 2, 0.5);
+        assert!(map.steady_since_ns().is_some());
+        assert!((map.rate() - 0.5).abs() < 0.01, "{}", map.rate());
+    }
+
+    #[test]
+    fn a_rate_that_changes_is_followed_within_a_second() {
+        for (before, after) in [(1.0, 0.5), (0.5, 1.0), (0.2, 5.0), (0.7, 1.0)] {
+            let mut map = TimeMap::new();
+            feed(&mut map, 0, 12_000, EPOCH_NS, before);
+            let shown_ns = EPOCH_NS + (12_000e6 * before) as i64;
+            feed(&mut map, 12_000, 13_500, shown_ns, after);
+            let found_ms = local_ms(&map, shown_ns + (1_000e6 * after) as i64);
+            assert!((found_ms - 13_002.0).abs() < 4.0, "{before} {after}: {found_ms}");
+            let steady_ns = map.steady_since_ns().expect("a change") - shown_ns;
+            assert!(steady_ns > -200 * MS_NS, "{before} {after}: {steady_ns}");
+        }
+    }
+
+    #[test]
+    fn a_route_that_becomes_a_little_longer_is_no_rate() {
+        let mut map = TimeMap::new();
+        feed(&mut map, 0, 5_000, EPOCH_NS, 1.0);
+        feed(&mut map, 5_000, 10_000, EPOCH_NS + 5 * SECOND_NS - MS_NS / 4, 1.0);
+        assert_ne!(map.real_time_factor(), Some(1.0));
+        assert_eq!(map.rate(), 1.0);
+    }
+
+    #[test]
+    fn a_clock_set_forward_is_followed_at_once() {
+        let mut map = TimeMap::new();
+        feed(&mut map, 0, 5_000, EPOCH_NS, 1.0);
+        assert_eq!(map.observe(2 * EPOCH_NS, 5_010 * MS_NS), Observation::Stepped);
+        assert_eq!(map.to_local_ns(2 * EPOCH_NS), Some(5_010 * MS_NS));
+    }
+
+    #[test]
+    fn one_message_that_hung_in_the_network_changes_nothing() {
+        let mut map = TimeMap::new();
+        feed(&mut map, 0, 5_000, EPOCH_NS, 1.0);
+        let before = map.line;
+        assert_eq!(map.observe(EPOCH_NS + 5 * SECOND_NS, 5_900 * MS_NS), Observation::Steady);
+        assert_eq!((map.delay_ns(), map.is_in_doubt()), (898 * MS_NS, false));
+        feed(&mut map, 5_910, 6_000, EPOCH_NS + 5_910 * MS_NS, 1.0);
+        assert_eq!(map.line.map(|line| line.local_ns(0)), before.map(|line| line.local_ns(0)));
+    }
+
+    #[test]
+    fn the_rate_outlives_a_reset_of_the_simulator() {
+        let mut map = TimeMap::new();
+        feed(&mut map, 0, 5_000, EPOCH_NS, 0.5);
+        map.clear(true);
+        map.observe(0, 6_000 * MS_NS);
+        let found = local_ms(&map, SECOND_NS);
+        assert!((found - 8_000.0).abs() < 20.0, "{found}");
+        map.clear(false);
+        map.observe(0, 7_000 * MS_NS);
+        assert_eq!(map.to_local_ns(SECOND_NS), Some(8_000 * MS_NS));
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_maps_a_message_to_after_its_arrival(
+            messages in vec((0..300_i64, 0..60_i64), 1..120),
+            rate in prop_oneof![Just(1.0), 0.2..3.0],
+        ) {
+            let (mut map, mut sent_ms, mut arrival_ns) = (TimeMap::new(), 0, 0);
+            for (step_ms, delay_ms) in messages {
+                sent_ms += step_ms;
+                let source_ns = EPOCH_NS + (sent_ms as f64 * 1e6 * rate) as i64;
+                arrival_ns = arrival_ns.max((sent_ms + delay_ms) * MS_NS);
+                map.observe(source_ns, arrival_ns);
+                let mapped_ns = map.to_local_ns(source_ns).expect("a map");
+                prop_assert!(mapped_ns <= arrival_ns + 1, "{mapped_ns} {arrival_ns}");
+                let back_ns = map.to_source_ns(mapped_ns).expect("a map");
+                prop_assert!((back_ns - source_ns).abs() <= 4, "{back_ns} {source_ns}");
+            }
+        }
+    }
+}
