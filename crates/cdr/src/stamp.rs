@@ -12,6 +12,21 @@ pub struct Stamp {
 const SECOND_NS: u32 = 1_000_000_000;
 
 impl Stamp {
+    /// The stamp of a time, in nanoseconds since the epoch; the earliest or latest that there is where it fits none.
+    #[must_use]
+    pub fn of_nanoseconds(time_ns: i64) -> Self {
+        let second_ns = i64::from(SECOND_NS);
+        let sec = time_ns.div_euclid(second_ns).clamp(i32::MIN.into(), i32::MAX.into());
+        Stamp { sec: sec as i32, nanosec: time_ns.rem_euclid(second_ns) as u32 }
+    }
+
+    /// As a message carries it.
+    #[must_use]
+    pub fn to_le_bytes(self) -> [u8; 8] {
+        let ([a, b, c, d], [e, f, g, h]) = (self.sec.to_le_bytes(), self.nanosec.to_le_bytes());
+        [a, b, c, d, e, f, g, h]
+    }
+
     /// Nanoseconds since the epoch of the sender's clock; `None` for a stamp that tells no time: one left at zero, one
     /// before the epoch, one with a second or more of nanoseconds.
     #[must_use]
@@ -42,5 +57,14 @@ mod tests {
         for (sec, nanosec) in [(0, 0), (-1, 0), (i32::MIN, 5), (1, 1_000_000_000), (i32::MAX, u32::MAX)] {
             assert_eq!(nanoseconds(sec, nanosec), None, "{sec}, {nanosec}");
         }
+    }
+
+    #[test]
+    fn a_time_has_a_stamp() {
+        for time_ns in [0, 1, 1_000_000_005, -1, -1_000_000_001, 2_147_483_647_999_999_999] {
+            assert_eq!(Stamp::of_nanoseconds(time_ns).clock_nanoseconds(), time_ns);
+        }
+        assert_eq!(Stamp::of_nanoseconds(i64::MAX).sec, i32::MAX);
+        assert_eq!(Stamp { sec: 1, nanosec: 2 }.to_le_bytes(), [1, 0, 0, 0, 2, 0, 0, 0]);
     }
 }

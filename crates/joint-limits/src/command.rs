@@ -53,7 +53,7 @@ impl Asked {
 fn distance(limits: &Limits, from: f64, to: f64) -> f64 {
     match (&limits.position, limits.motion) {
         (Some(range), _) => (to.clamp(*range.start(), *range.end()) - from).abs(),
-        (None, Motion::Rotation) => {
+        (None, Motion::Rotation | Motion::EndlessRotation) => {
             let part = (to - from).rem_euclid(std::f64::consts::TAU);
             part.min(std::f64::consts::TAU - part)
         }
@@ -93,7 +93,7 @@ mod tests {
         let hinge = limits(Motion::Rotation, Some(-1.0..=2.0));
         assert_eq!(distance(&hinge, 2.0, 5.0), 0.0, "it cannot go farther");
         assert_eq!(distance(&hinge, 0.0, 5.0), 2.0);
-        let wheel = limits(Motion::Rotation, None);
+        let wheel = limits(Motion::EndlessRotation, None);
         assert!((distance(&wheel, 3.1, -3.1) - 0.083).abs() < 1e-3, "past half a turn");
         assert!(distance(&wheel, 0.0, 4.0 * std::f64::consts::TAU) < 1e-9);
         assert_eq!(distance(&limits(Motion::Translation, None), 0.0, 7.0), 7.0);

@@ -53,6 +53,11 @@ impl Description {
         self.limits.get(joint)
     }
 
+    /// Every joint that moves about or along an axis, with its limits, by name.
+    pub fn joints(&self) -> impl Iterator<Item = (&str, &Limits)> {
+        self.limits.iter().map(|(name, limits)| (name.as_str(), limits))
+    }
+
     /// How many joints there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -70,7 +75,8 @@ type Joints<'a> = BTreeMap<&'a str, &'a urdf_rs::Joint>;
 
 fn limits(joint: &urdf_rs::Joint, joints: &Joints<'_>) -> Option<Limits> {
     let motion = match joint.joint_type {
-        JointType::Revolute | JointType::Continuous => Motion::Rotation,
+        JointType::Revolute => Motion::Rotation,
+        JointType::Continuous => Motion::EndlessRotation,
         JointType::Prismatic => Motion::Translation,
         JointType::Fixed | JointType::Floating | JointType::Planar | JointType::Spherical => return None,
     };
@@ -128,12 +134,13 @@ mod tests {
         ]);
         let limits = |motion, position| Limits { motion, position, velocity: Some(3.0), effort: Some(4.0) };
         assert_eq!(found.limits("hinge"), Some(&limits(Motion::Rotation, Some(-1.0..=2.0))));
-        assert_eq!(found.limits("wheel"), Some(&limits(Motion::Rotation, None)));
+        assert_eq!(found.limits("wheel"), Some(&limits(Motion::EndlessRotation, None)));
         assert_eq!(found.limits("slide"), Some(&limits(Motion::Translation, Some(-1.0..=2.0))));
         assert_eq!(found.limits("weld"), None);
         let nothing = Limits { motion: Motion::Rotation, position: None, velocity: None, effort: None };
         assert_eq!(found.limits("unknown"), Some(&nothing));
         assert_eq!(found.len(), 4);
+        assert_eq!(found.joints().map(|(name, _)| name).collect::<Vec<_>>(), ["hinge", "slide", "unknown", "wheel"]);
     }
 
     #[test]

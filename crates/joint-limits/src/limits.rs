@@ -7,6 +7,8 @@ use std::ops::RangeInclusive;
 pub enum Motion {
     /// About an axis: rad, rad/s, N m.
     Rotation,
+    /// About an axis, round and round: positions a whole turn apart are the same.
+    EndlessRotation,
     /// Along an axis: m, m/s, N.
     Translation,
 }
@@ -38,11 +40,11 @@ impl Quantity {
     #[must_use]
     pub const fn unit(self, motion: Motion) -> &'static str {
         match (self, motion) {
-            (Self::Position, Motion::Rotation) => "radians",
+            (Self::Position, Motion::Rotation | Motion::EndlessRotation) => "radians",
             (Self::Position, Motion::Translation) => "metres",
-            (Self::Velocity, Motion::Rotation) => "radians_per_second",
+            (Self::Velocity, Motion::Rotation | Motion::EndlessRotation) => "radians_per_second",
             (Self::Velocity, Motion::Translation) => "metres_per_second",
-            (Self::Effort, Motion::Rotation) => "newton_metres",
+            (Self::Effort, Motion::Rotation | Motion::EndlessRotation) => "newton_metres",
             (Self::Effort, Motion::Translation) => "newtons",
         }
     }

@@ -67,7 +67,7 @@ struct Chunk {
 }
 
 /// The cells of neighbouring slots. The last values of a joint are kept as the bits of `f64`; NaN where the last message had none.
-pub(crate) struct Slots<'a> {
+pub(crate) struct Cells<'a> {
     pub(crate) position: &'a [AtomicU64],
     pub(crate) velocity: &'a [AtomicU64],
     pub(crate) effort: &'a [AtomicU64],
@@ -89,6 +89,10 @@ impl SlotRange {
 
     pub(crate) fn len(&self) -> usize {
         self.len as usize
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + use<> {
+        self.first..self.first + self.len
     }
 
     /// Takes `slot` in if it is the next one and of the same chunk; tells whether it did.
@@ -250,11 +254,11 @@ impl Board {
     }
 
     /// The slots of `range`; none where [`publish_names`](Board::publish_names) has made none.
-    pub(crate) fn slots_of(&self, range: &SlotRange) -> Option<Slots<'_>> {
+    pub(crate) fn slots_of(&self, range: &SlotRange) -> Option<Cells<'_>> {
         let chunk = self.chunks.get(range.first as usize / CHUNK_SLOTS)?.get()?;
         let start = range.first as usize % CHUNK_SLOTS;
         let range = start..start + range.len();
-        Some(Slots {
+        Some(Cells {
             position: chunk.position.get(range.clone())?,
             velocity: chunk.velocity.get(range.clone())?,
             effort: chunk.effort.get(range.clone())?,
@@ -312,7 +316,7 @@ impl Chunk {
     }
 }
 
-impl Slots<'_> {
+impl Cells<'_> {
     /// Notes that a message of `arrival_ns` has named the joints.
     pub(crate) fn store_seen(&self, arrival_ns: u64) {
         fill(self.last_seen_ns, arrival_ns.max(NEVER + 1));

@@ -109,38 +109,52 @@ fn append(runs: &mut Vec<Run>, joint: usize, slot: u32) {
 
 /// The layouts of the last messages, the most recently used first.
 #[derive(Debug)]
-pub(crate) struct Layouts(Vec<Layout>);
+pub(crate) struct Layouts {
+    kept: Vec<Layout>,
+    /// The last one that is not kept, for as long as its message is looked at.
+    too_large: Option<Layout>,
+}
 
 impl Layouts {
     pub fn new() -> Self {
-        Layouts(Vec::with_capacity(LAYOUTS_MAX))
+        Layouts { kept: Vec::with_capacity(LAYOUTS_MAX), too_large: None }
     }
 
-    /// The layout of the names that come next in `reader`.
-    pub fn find(&mut self, reader: &Reader<'_>, now_ns: u64) -> Option<&Layout> {
+    /// Looks for the layout of the names that come next in `reader`; tells whether there is one.
+    pub fn find(&mut self, reader: &Reader<'_>, now_ns: u64) -> bool {
+        self.too_large = None;
         let position = |is_next: fn(&Layout, &Reader<'_>) -> bool| {
-            self.0.iter().position(|layout| is_next(layout, reader) && now_ns < layout.retry_at_ns)
+            self.kept.iter().position(|layout| is_next(layout, reader) && now_ns < layout.retry_at_ns)
         };
-        let found = position(Layout::is_next_in).or_else(|| position(Layout::is_next_but_for_padding_in))?;
-        self.0[..=found].rotate_right(1);
-        self.0.first()
+        let found = position(Layout::is_next_in).or_else(|| position(Layout::is_next_but_for_padding_in));
+        if let Some(found) = found {
+            self.kept[..=found].rotate_right(1);
+        }
+        found.is_some()
     }
 
-    /// Keeps `layout`, unless it is too large. Those that it may have been made instead of go.
-    pub fn insert(&mut self, layout: Layout, now_ns: u64) {
-        self.0.retain(|kept| now_ns < kept.retry_at_ns);
-        if layout.block_bytes() <= BLOCK_BYTES_MAX {
-            self.0.truncate(LAYOUTS_MAX - 1);
-            self.0.insert(0, layout);
-            while self.0.iter().map(Layout::block_bytes).sum::<usize>() > BLOCKS_BYTES_MAX {
-                self.0.pop();
-            }
+    /// The layout that was [found](Layouts::find), as long as nothing else has been done.
+    pub fn found(&self) -> &Layout {
+        &self.kept[0]
+    }
+
+    /// Takes `layout` in, and keeps it unless it is too large. Those that it may have been made instead of go.
+    pub fn insert(&mut self, layout: Layout, now_ns: u64) -> &Layout {
+        self.kept.retain(|kept| now_ns < kept.retry_at_ns);
+        if layout.block_bytes() > BLOCK_BYTES_MAX {
+            return self.too_large.insert(layout);
         }
+        self.kept.truncate(LAYOUTS_MAX - 1);
+        self.kept.insert(0, layout);
+        while self.kept.iter().map(Layout::block_bytes).sum::<usize>() > BLOCKS_BYTES_MAX {
+            self.kept.pop();
+        }
+        &self.kept[0]
     }
 
     /// Drops the layouts that lead to one of `slots`, which are sorted.
     pub fn drop_leading_to(&mut self, slots: &[u32]) {
-        self.0.retain(|layout| !layout.runs.iter().any(|run| run.slots.contains_any(slots)));
+        self.kept.retain(|layout| !layout.runs.iter().any(|run| run.slots.contains_any(slots)));
     }
 }
 
@@ -161,7 +175,7 @@ mod tests {
     }
 
     fn is_kept(layouts: &mut Layouts, name: &str) -> bool {
-        layouts.find(&Reader::open(&message(name)).expect("a header").0, 0).is_some()
+        layouts.find(&Reader::open(&message(name)).expect("a header").0, 0)
     }
 
     #[test]
@@ -174,7 +188,7 @@ mod tests {
         layouts.insert(layout("one more", Ok(0)), 0);
         assert!(["0", "2", "one more"].iter().all(|name| is_kept(&mut layouts, name)));
         assert!(!is_kept(&mut layouts, "1"));
-        assert_eq!(layouts.0.len(), LAYOUTS_MAX);
+        assert_eq!(layouts.kept.len(), LAYOUTS_MAX);
     }
 
     #[test]
@@ -194,6 +208,7 @@ mod tests {
             let name = "x".repeat(bytes);
             layouts.insert(layout(&name, Err(Fault::BadName)), 0);
             assert_eq!(is_kept(&mut layouts, &name), kept);
+            assert!(layouts.too_large.is_none(), "not beyond the message that it is of");
         }
     }
 
@@ -203,7 +218,7 @@ mod tests {
         for name in ["a", "b", "c", "d", "e", "f", "g", "h", "i"] {
             layouts.insert(layout(&name.repeat(BLOCK_BYTES_MAX - 9), Err(Fault::BadName)), 0);
         }
-        assert_eq!(layouts.0.len(), BLOCKS_BYTES_MAX / BLOCK_BYTES_MAX);
+        assert_eq!(layouts.kept.len(), BLOCKS_BYTES_MAX / BLOCK_BYTES_MAX);
         assert!(is_kept(&mut layouts, &"i".repeat(BLOCK_BYTES_MAX - 9)));
         assert!(!is_kept(&mut layouts, &"a".repeat(BLOCK_BYTES_MAX - 9)));
     }

@@ -3,6 +3,8 @@
 //! A [`Recorder`] takes messages as the middleware hands them over (CDR with its encapsulation header) and stores their values into a
 //! [`Board`] of atomics. Any number of readers take a [`Snapshot`] of the board at any time; neither side waits for the other.
 //!
+//! Who keeps the values elsewhere takes the messages apart with a [`Decoder`], under the same rules.
+//!
 //! What holds:
 //! - **Absent is not zero.** A message replaces position, velocity and effort of every joint that it names; what it does not carry is
 //!   absent ([`f64::NAN`]) from then on. A joint that is no longer named has an age that grows, and is forgotten in the end.
@@ -40,12 +42,16 @@
 //! ```
 
 mod board;
+mod decoder;
 mod directory;
 mod fault;
 mod layout;
 mod message;
+mod outgoing;
 mod recorder;
 
 pub use board::{Board, Names, Sample, Snapshot};
+pub use decoder::{Decoded, Decoder, Slots};
 pub use fault::{Fault, FaultSet};
+pub use outgoing::{Field, JointStateMessage};
 pub use recorder::{NonFinite, Recorded, Recorder};

@@ -140,6 +140,7 @@ impl<'a> NameBlock<'a> {
 }
 
 /// The values of a message, by the index of the joint's name; each sequence may be shorter than the names.
+#[derive(Debug)]
 pub(crate) struct Values<'a> {
     pub position: Doubles<'a>,
     pub velocity: Doubles<'a>,

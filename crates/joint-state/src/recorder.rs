@@ -1,25 +1,18 @@
 //! Takes messages in: the only writer of a board.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use cdr::{ByteOrder, Stamp};
 
-use crate::board::{self, Board};
-use crate::directory::Directory;
+use crate::board::{self, Board, Names};
+use crate::decoder::{Decoded, Decoder, Slots};
 use crate::fault::{Fault, FaultSet};
-use crate::layout::{Layout, Layouts};
-use crate::message::{NameBlock, Reader, Values};
-
-/// The longest name of a joint, in bytes.
-const NAME_BYTES_MAX: usize = 256;
 
 /// Takes the messages of one topic and writes its [`Board`], of which it is the only writer.
 #[derive(Debug)]
 pub struct Recorder {
     board: Arc<Board>,
-    layouts: Layouts,
-    directory: Directory,
+    decoder: Decoder,
 }
 
 /// What was found in a message that was taken.
@@ -49,11 +42,7 @@ impl Recorder {
     /// `forget_after_ns`. Memory for joints is taken as they come, but for 16 bytes of table per 64 joints of the limit.
     #[must_use]
     pub fn new(max_joints: u32, forget_after_ns: u64) -> Self {
-        Recorder {
-            board: Arc::new(Board::new(max_joints, forget_after_ns)),
-            layouts: Layouts::new(),
-            directory: Directory::new(max_joints),
-        }
+        Recorder { board: Arc::new(Board::new(max_joints, forget_after_ns)), decoder: Decoder::new(max_joints) }
     }
 
     /// The board that this recorder writes.
@@ -69,74 +58,38 @@ impl Recorder {
     /// # Errors
     /// The reason why the message was refused as a whole; the board is as it was.
     pub fn record(&mut self, message: &[u8], arrival_ns: u64) -> Result<Recorded, Fault> {
-        let (mut reader, stamp) = Reader::open(message)?;
-        let Some(layout) = self.layouts.find(&reader, arrival_ns) else {
-            return self.record_unfamiliar(reader, stamp, arrival_ns);
-        };
-        reader.skip_names(layout.block_bytes())?;
-        let values = reader.values(layout.joints())?;
-        let non_finite = store(&self.board, layout, &values, arrival_ns);
-        Ok(Recorded { stamp, non_finite, faults: layout.faults() })
+        let decoded = self.decoder.decode(message, arrival_ns, &mut &*self.board)?;
+        let non_finite = store(&self.board, &decoded, arrival_ns);
+        Ok(Recorded { stamp: decoded.stamp, non_finite, faults: decoded.faults() })
+    }
+}
+
+/// The board of the one recorder that holds it.
+impl Slots for &Board {
+    fn forgotten(&self, now_ns: u64) -> Vec<u32> {
+        Board::forgotten(self, now_ns)
     }
 
-    #[cold]
-    fn record_unfamiliar(&mut self, mut reader: Reader<'_>, stamp: Stamp, arrival_ns: u64) -> Result<Recorded, Fault> {
-        let names = reader.names()?;
-        let values = reader.values(names.len())?;
-        let layout = self.lay_out(&names, arrival_ns);
-        let non_finite = store(&self.board, &layout, &values, arrival_ns);
-        let faults = layout.faults();
-        self.layouts.insert(layout, arrival_ns);
-        Ok(Recorded { stamp, non_finite, faults })
-    }
-
-    /// Finds a slot for every joint that can have one.
-    fn lay_out(&mut self, names: &NameBlock<'_>, now_ns: u64) -> Layout {
-        let joints = joints(names);
-        let new = joints.iter().flatten().filter(|name| !self.directory.knows(name)).count();
-        if new > self.directory.room() {
-            self.sweep(now_ns);
-        }
-        let slots = joints.into_iter().map(|name| self.directory.admit(name?).ok_or(Fault::TooManyJoints));
-        let layout = Layout::new(names, slots, now_ns);
-        if new > 0 {
-            self.board.publish_names(Arc::clone(self.directory.names()), &[]);
-        }
-        layout
-    }
-
-    /// Takes back the slots of forgotten joints.
-    fn sweep(&mut self, now_ns: u64) {
-        let forgotten = self.board.forgotten(now_ns);
-        if !forgotten.is_empty() {
-            self.layouts.drop_leading_to(&forgotten);
-            self.directory.release(&forgotten);
-            self.board.publish_names(Arc::clone(self.directory.names()), &forgotten);
-        }
+    fn rename(&mut self, names: &Arc<Names>, freed: &[u32]) {
+        self.publish_names(Arc::clone(names), freed);
     }
 }
 
 /// The hot path's second half: nothing but stores.
-fn store(board: &Board, layout: &Layout, values: &Values<'_>, arrival_ns: u64) -> NonFinite {
-    match values.order {
-        ByteOrder::Big => store_as(u64::from_be_bytes, board, layout, values, arrival_ns),
-        ByteOrder::Little => store_as(u64::from_le_bytes, board, layout, values, arrival_ns),
+fn store(board: &Board, decoded: &Decoded<'_>, arrival_ns: u64) -> NonFinite {
+    match decoded.values.order {
+        ByteOrder::Big => store_as(u64::from_be_bytes, board, decoded, arrival_ns),
+        ByteOrder::Little => store_as(u64::from_le_bytes, board, decoded, arrival_ns),
     }
 }
 
 /// Once per byte order, so that the loops need not ask.
-fn store_as(
-    bits: impl Fn([u8; 8]) -> u64 + Copy,
-    board: &Board,
-    layout: &Layout,
-    values: &Values<'_>,
-    arrival_ns: u64,
-) -> NonFinite {
+fn store_as(bits: impl Fn([u8; 8]) -> u64 + Copy, board: &Board, decoded: &Decoded<'_>, arrival_ns: u64) -> NonFinite {
     let mut non_finite = NonFinite::default();
     board.write(|| {
-        for run in layout.runs() {
+        for run in decoded.layout.runs() {
             let Some(slots) = board.slots_of(&run.slots) else { continue };
-            let values = values.since_joint(run.joint);
+            let values = decoded.values.since_joint(run.joint);
             non_finite.position += board::store(slots.position, values.position, bits);
             non_finite.velocity += board::store(slots.velocity, values.velocity, bits);
             non_finite.effort += board::store(slots.effort, values.effort, bits);
@@ -144,22 +97,4 @@ fn store_as(
         }
     });
     non_finite
-}
-
-/// The name of each joint, or the reason why it is left out.
-fn joints<'a>(names: &NameBlock<'a>) -> Vec<Result<&'a str, Fault>> {
-    let mut joints: Vec<_> = names.names().map(joint_name).collect();
-    let mut index_of = HashMap::with_capacity(joints.len());
-    let mut repeated = Vec::new();
-    for (index, joint) in joints.iter().enumerate() {
-        let earlier = joint.ok().and_then(|name| index_of.insert(name, index));
-        repeated.extend(earlier.into_iter().flat_map(|earlier| [earlier, index]));
-    }
-    repeated.into_iter().for_each(|index| joints[index] = Err(Fault::DuplicateJoint));
-    joints
-}
-
-fn joint_name(name: &[u8]) -> Result<&str, Fault> {
-    let acceptable = (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.contains(&0);
-    str::from_utf8(name).ok().filter(|_| acceptable).ok_or(Fault::BadName)
 }

@@ -4,15 +4,30 @@ mod board_state;
 mod encoder;
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use board_state::{Joint, joints};
 use encoder::{Encoding, JointState};
-use joint_state::{Fault, FaultSet, Recorder};
+use joint_state::{Decoder, Fault, FaultSet, Names, Recorder, Slots};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// Messages are as far apart as it takes for a joint that found no room to be looked at again.
 const SECOND_NS: u64 = 1_000_000_000;
+
+/// Who keeps nothing but the names.
+#[derive(Default)]
+struct NamesOnly(Arc<Names>);
+
+impl Slots for NamesOnly {
+    fn forgotten(&self, _now_ns: u64) -> Vec<u32> {
+        Vec::new()
+    }
+
+    fn rename(&mut self, names: &Arc<Names>, _freed: &[u32]) {
+        self.0.clone_from(names);
+    }
+}
 
 struct Model {
     max_joints: usize,
@@ -102,6 +117,7 @@ proptest! {
     ) {
         let forget_after_ns = forget_after_s * SECOND_NS;
         let mut recorder = Recorder::new(max_joints, forget_after_ns);
+        let (mut decoder, mut names_only) = (Decoder::new(1_000), NamesOnly::default());
         let mut model = Model { max_joints: max_joints as usize, forget_after_ns, known: BTreeMap::new() };
         let mut now_ns = 0;
         for step in steps {
@@ -118,6 +134,32 @@ proptest! {
             prop_assert_eq!(recorded.map(|recorded| recorded.faults), model.record(&message, now_ns));
             prop_assert_eq!(joints(&recorder.board(), now_ns), model.joints(now_ns));
             prop_assert_eq!(joints(&recorder.board(), now_ns + 7 * SECOND_NS), model.joints(now_ns + 7 * SECOND_NS));
+            let encoded = message.encode_as(&encoding);
+            prop_assert_eq!(decoded(&mut decoder, &encoded, now_ns, &mut names_only), expected(&message));
         }
     }
+}
+
+/// What a decoder reads, by name; the bits of values, of which NaN may be one.
+fn decoded(
+    decoder: &mut Decoder,
+    message: &[u8],
+    now_ns: u64,
+    names: &mut NamesOnly,
+) -> Option<Vec<(String, [u64; 3])>> {
+    let decoded = decoder.decode(message, now_ns, names).ok()?;
+    let name = |slot| names.0.get(slot).map(ToString::to_string).unwrap_or_default();
+    Some(decoded.joints().map(|(slot, values)| (name(slot), values.map(f64::to_bits))).collect())
+}
+
+/// Every joint of the message that is not at fault itself, in its order.
+fn expected(message: &JointState) -> Option<Vec<(String, [u64; 3])>> {
+    let model = Model { max_joints: usize::MAX, forget_after_ns: u64::MAX, known: BTreeMap::new() };
+    let values = [&message.position, &message.velocity, &message.effort];
+    if values.iter().any(|values| values.len() > message.name.len()) {
+        return None;
+    }
+    let value = |values: &Vec<f64>, index: usize| values.get(index).copied().unwrap_or(f64::NAN).to_bits();
+    let names = message.name.iter().map(|name| model.judge(name, &message.name)).enumerate();
+    Some(names.filter_map(|(index, name)| Some((name.ok()?, values.map(|values| value(values, index))))).collect())
 }

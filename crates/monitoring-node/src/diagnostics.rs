@@ -1,63 +1,23 @@
 //! What is told on `/diagnostics`, as diagnostic_msgs/msg/DiagnosticArray.
 
-use std::time::{Duration, Instant};
-
-use node_runtime::system_time;
-use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus, KeyValue};
-use r2r::std_msgs::msg::Header;
-use ros_observer::{Error, Node, Publisher, Qos};
+use node_runtime::level::{ERROR, OK, STALE, WARN};
+use r2r::diagnostic_msgs::msg::{DiagnosticStatus, KeyValue};
 use topic_watch::TopicStatus;
 
 use crate::nodes::NodeReport;
 use crate::topic::Report;
 use crate::watch::Known;
 
-const TOPIC: &str = "/diagnostics";
-
-/// As REP 107 asks, beside each change.
-const EVERY: Duration = Duration::from_secs(1);
-
-const DEPTH: usize = 10;
-
-// The levels of diagnostic_msgs/msg/DiagnosticStatus.
-const OK: u8 = 0;
-const WARN: u8 = 1;
-const ERROR: u8 = 2;
-const STALE: u8 = 3;
-
-/// Tells others of the topics.
-pub(crate) struct Diagnostics {
-    publisher: Publisher<DiagnosticArray>,
-    node: String,
-    told_at: Option<Instant>,
-}
-
-impl Diagnostics {
-    pub(crate) fn new(node: &Node) -> Result<Self, Error> {
-        let publisher = Publisher::new(node, TOPIC, Qos::reliable(DEPTH))?;
-        Ok(Self { publisher, node: node.fully_qualified_name(), told_at: None })
-    }
-
-    /// Tells of all topics and of the nodes that have to be there, each second and when the state of a topic has changed.
-    pub(crate) fn tell(&mut self, known: &Known, has_changed: bool, now: Instant) {
-        let is_due = self.told_at.is_none_or(|at| now.saturating_duration_since(at) >= EVERY);
-        if !(is_due || has_changed) {
-            return;
-        }
-        self.told_at = Some(now);
-        let topics = known.topics.iter().map(|report| status(report, &self.node));
-        let required = known.nodes.iter().filter(|report| report.is_required);
-        let status = topics.chain(required.map(|report| node_status(report, &self.node))).collect();
-        let message = DiagnosticArray { header: Header { stamp: system_time(), ..Header::default() }, status };
-        if let Err(error) = self.publisher.publish(&message) {
-            tracing::warn!(%error, "nobody was told of the topics' states");
-        }
-    }
+/// What the node of this name tells of all topics, and of the nodes that have to be there.
+pub(crate) fn statuses(known: &Known, node: &str) -> Vec<DiagnosticStatus> {
+    let topics = known.topics.iter().map(|report| status(report, node));
+    let required = known.nodes.iter().filter(|report| report.is_required);
+    topics.chain(required.map(|report| node_status(report, node))).collect()
 }
 
 fn status(report: &Report, node: &str) -> DiagnosticStatus {
     let level = level(report.status);
-    let is_excused = report.is_in_grace && level != OK;
+    let is_excused = level != OK && !report.is_alarm();
     let message = match (is_excused, report.status) {
         (false, TopicStatus::Ok) => report.reason.clone(),
         (false, status) => format!("{}: {}", status.name(), report.reason),

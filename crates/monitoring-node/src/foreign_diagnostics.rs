@@ -5,17 +5,16 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use node_runtime::MonotonicClock;
-use prometheus::{IntCounterVec, Opts, Registry, Result};
+use prometheus::{IntCounterVec, Registry, Result};
 use r2r::diagnostic_msgs::msg::DiagnosticArray;
-use ros_observer::{Error, Gid, MessageInfo, NamesAndTypes, Node, Qos, Spinner, Subscription, TakeIn};
-use stream_statistics::SequenceTracker;
-use topic_watch::Forget;
+use ros_observer::{Error, MessageInfo, NamesAndTypes, Node, Qos, Spinner, Subscription, TakeIn};
+use topic_watch::{Forget, OpenFamily, Registrar};
 
 use crate::diagnostic_array::{Status, statuses};
-use crate::metrics::{SCOPE, Scope, Together, lock, registered};
-use crate::open_family::OpenFamily;
+use crate::losses::Losses;
+use crate::metrics::{SCOPE, Scope, Together, lock};
 use crate::parameters::Settings;
+use crate::refusals::Refusals;
 
 /// The one type of such topics.
 const TYPE: &str = "diagnostic_msgs/msg/DiagnosticArray";
@@ -42,6 +41,7 @@ pub(crate) struct DiagnosticFamilies {
     age: OpenFamily,
     refused: IntCounterVec,
     rejected: IntCounterVec,
+    /// For [`Losses`].
     lost: IntCounterVec,
     /// By domain.
     topics_refused: IntCounterVec,
@@ -49,30 +49,21 @@ pub(crate) struct DiagnosticFamilies {
 
 impl DiagnosticFamilies {
     pub(crate) fn register(registry: &Registry, together: &Together) -> Result<Self> {
-        let labels = |more: &[&'static str]| [&SCOPE[..], &["topic_name"], more].concat();
-        let gauge = |name: &str, help: &str, more: &[&'static str]| {
-            registered(registry, OpenFamily::gauge(name, help, &labels(more))?)
-        };
-        let counter = |name: &str, help: &str, more: &[&'static str]| {
-            registered(registry, IntCounterVec::new(Opts::new(name, help), &labels(more))?)
+        let labels = [&SCOPE[..], &["topic_name"]].concat();
+        let (of_topic, of_domain) = (Registrar::new(registry, &labels), Registrar::new(registry, &["domain"]));
+        let counter = |name: &str, help: &str, more: &[&str]| of_topic.counter(name, help, more);
+        let gauge = |name: &str, help: &str, more: &[&str]| {
+            of_topic.add(OpenFamily::gauge(name, help, &of_topic.labels(&[&["name", "hardware_id"], more].concat()))?)
         };
         Ok(Self {
             together: Arc::clone(together),
-            level: gauge(
-                "ros_diagnostic_level",
-                "Level of a diagnostic status: 0 OK, 1 WARN, 2 ERROR, 3 STALE.",
-                &["name", "hardware_id"],
-            )?,
+            level: gauge("ros_diagnostic_level", "Level of a diagnostic status: 0 OK, 1 WARN, 2 ERROR, 3 STALE.", &[])?,
             value: gauge(
                 "ros_diagnostic_value",
                 "A numeric value of a diagnostic status, of the keys that diagnostic_keys allows.",
-                &["name", "hardware_id", "key"],
+                &["key"],
             )?,
-            age: gauge(
-                "ros_diagnostic_age_seconds",
-                "Time since the diagnostic status was last told.",
-                &["name", "hardware_id"],
-            )?,
+            age: gauge("ros_diagnostic_age_seconds", "Time since the diagnostic status was last told.", &[])?,
             refused: counter(
                 "ros_diagnostics_refused_total",
                 "Diagnostic statuses that are not shown, since there are too many, or their names too long.",
@@ -88,15 +79,10 @@ impl DiagnosticFamilies {
                 "Messages of diagnostics missing in the sequence numbers of a publisher.",
                 &[],
             )?,
-            topics_refused: registered(
-                registry,
-                IntCounterVec::new(
-                    Opts::new(
-                        "ros_diagnostics_topics_refused_total",
-                        "Topics of diagnostics that are not read, since there are too many.",
-                    ),
-                    &["domain"],
-                )?,
+            topics_refused: of_domain.counter(
+                "ros_diagnostics_topics_refused_total",
+                "Topics of diagnostics that are not read, since there are too many.",
+                &[],
             )?,
         })
     }
@@ -108,7 +94,6 @@ impl DiagnosticFamilies {
         let scope = scope.labels();
         let labels = &[&scope[..], &[topic]].concat()[..];
         self.refused.forget(labels);
-        self.lost.forget(labels);
         for reason in cdr::Fault::ALL.map(cdr::Fault::reason) {
             self.rejected.forget(&[labels, &[reason]].concat());
         }
@@ -147,22 +132,22 @@ pub(crate) struct ForeignDiagnostics {
     families: Arc<DiagnosticFamilies>,
     board: Arc<Mutex<Board>>,
     subscriptions: BTreeMap<String, Subscription>,
-    /// Topics beyond the limit, so that each is counted once.
-    refused: BTreeSet<String>,
+    /// Topics beyond the limit.
+    refused: Refusals,
     /// Topics that could not be read, so that each is told of once.
     failed: BTreeSet<String>,
 }
 
 impl ForeignDiagnostics {
     pub(crate) fn new(families: Arc<DiagnosticFamilies>, domain: &str, own_name: &str) -> Self {
-        // A counter shows from the start.
-        families.topics_refused.with_label_values(&[domain]);
+        let told = "diagnostics are not read, nor any more: there are max_topics topics of them already";
+        let refused = Refusals::new(&families.topics_refused, domain, told);
         let board = Board { own_name: own_name.to_owned(), ..Board::default() };
         Self {
             families,
             board: Arc::new(Mutex::new(board)),
             subscriptions: BTreeMap::new(),
-            refused: BTreeSet::new(),
+            refused,
             failed: BTreeSet::new(),
         }
     }
@@ -183,7 +168,7 @@ impl ForeignDiagnostics {
         let told: Vec<_> = topics.filter(|topic| self.is_told(node, topic)).cloned().collect();
         let mut wanted = in_order(told, |topic| self.subscriptions.contains_key(topic));
         let refused = wanted.split_off(settings.max_topics.min(wanted.len()));
-        self.refuse(refused, &scope_of);
+        self.refused.refuse_only(&refused.into_iter().collect());
         self.leave_all_but(&wanted, &scope_of);
         for topic in wanted {
             self.follow(node, spinner, topic, &scope_of);
@@ -192,21 +177,12 @@ impl ForeignDiagnostics {
 
     /// Whether somebody else tells something on the topic: the graph has what we publish and subscribe to as well.
     fn is_told(&mut self, node: &Node, topic: &str) -> bool {
-        let own_name = self.board().own_name.clone();
         match node.publishers(topic) {
-            Ok(publishers) => publishers.iter().any(|endpoint| endpoint.node.as_deref() != Some(&own_name)),
+            Ok(publishers) => publishers.iter().any(|endpoint| !node.owns(endpoint)),
             Err(error) => {
                 self.warn_once(topic, &error);
                 self.subscriptions.contains_key(topic)
             }
-        }
-    }
-
-    fn refuse(&mut self, refused: Vec<String>, scope_of: impl Fn(&str) -> Scope) {
-        let before = std::mem::replace(&mut self.refused, refused.into_iter().collect());
-        for topic in self.refused.difference(&before) {
-            self.families.topics_refused.with_label_values(&[scope_of(topic).domain]).inc();
-            tracing::warn!(topic, "diagnostics are not read: there are max_topics of them already");
         }
     }
 
@@ -244,8 +220,7 @@ impl ForeignDiagnostics {
             board: Arc::clone(&self.board),
             scope: scope.clone(),
             topic: topic.to_owned(),
-            clock: MonotonicClock::new(),
-            sequences: SequenceTracker::with_capacity(TRACKED_PUBLISHERS),
+            losses: Losses::new(&self.families.lost, scope, topic, TRACKED_PUBLISHERS),
         };
         let take = move |message: &[u8], info: &MessageInfo| listener.take(message, info);
         Subscription::new::<DiagnosticArray>(node, topic, Qos::best_effort(DEPTH), TakeIn::WaitSet, take)
@@ -278,16 +253,14 @@ struct Listener {
     board: Arc<Mutex<Board>>,
     scope: Scope,
     topic: String,
-    clock: MonotonicClock,
-    sequences: SequenceTracker<Gid>,
+    losses: Losses,
 }
 
 impl Listener {
     fn take(&mut self, message: &[u8], info: &MessageInfo) {
         let scope = self.scope.labels();
         let labels = [&scope[..], &[self.topic.as_str()]].concat();
-        let lost = self.sequences.observe(info.publisher, info.publication_sequence, self.clock.now_ns());
-        self.families.lost.with_label_values(&labels).inc_by(lost);
+        self.losses.observe(info);
         match statuses(message) {
             Ok(statuses) => {
                 let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);

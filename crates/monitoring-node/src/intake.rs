@@ -14,7 +14,7 @@ use topic_watch::Arrivals;
 
 use crate::arrival_count::ArrivalCount;
 use crate::metrics::WatchedMetrics;
-use crate::publishers::PublisherCounter;
+use crate::publisher_counts::PublisherCounter;
 
 /// No time is known.
 const UNKNOWN: i64 = i64::MIN;
@@ -200,7 +200,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::{Families, Scope, Together};
-    use crate::publishers::PublisherCounts;
+    use crate::publisher_counts::PublisherCounts;
 
     fn intake(is_clock: bool) -> Intake {
         let families = Families::register(&Registry::new(), &Together::default()).expect("names that do not clash");

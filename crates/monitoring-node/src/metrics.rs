@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prometheus::core::{Atomic, Collector, GenericCounter};
-use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result};
+use prometheus::core::{Atomic, GenericCounter};
+use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, Result};
 use ros_observer::{QosEvents, QosPolicy};
 use stream_statistics::StampClock;
-use topic_watch::{Forget, TopicMetrics, TopicStatus};
+use topic_watch::{Forget, Registrar, TopicMetrics, TopicStatus};
 
 /// The labels that come before `topic_name` or `node_name`.
 pub(crate) const SCOPE: [&str; 2] = ["domain", "robot"];
@@ -55,6 +55,7 @@ pub(crate) struct Families {
     jitter: GaugeVec,
     subscriptions: IntGaugeVec,
     incompatible: IntGaugeVec,
+    uncompared: IntGaugeVec,
     events: IntCounterVec,
     /// Topics that are watched, by what is seen of them.
     pub(crate) topics: IntGaugeVec,
@@ -77,6 +78,8 @@ pub(crate) struct WatchedMetrics {
     pub(crate) age: OptionalGauge,
     pub(crate) jitter: OptionalGauge,
     pub(crate) subscriptions: IntGauge,
+    /// Endpoints whose QoS is not compared because there are too many.
+    pub(crate) uncompared: IntGauge,
     stamp_clock: Vec<(StampClock, IntGauge)>,
     incompatible: Vec<(QosPolicy, IntGauge)>,
     /// In the order of [`EVENTS`].
@@ -86,75 +89,64 @@ pub(crate) struct WatchedMetrics {
 impl Families {
     #[allow(clippy::too_many_lines, reason = "a list of families, each told in full")]
     pub(crate) fn register(registry: &Registry, together: &Together) -> Result<Self> {
-        let labels = |more: &[&'static str]| [&SCOPE, more].concat();
-        let counter = |name: &str, help: &str, more: &[&'static str]| {
-            registered(registry, IntCounterVec::new(Opts::new(name, help), &labels(more))?)
-        };
-        let state = |name: &str, help: &str, more: &[&'static str]| {
-            registered(registry, IntGaugeVec::new(Opts::new(name, help), &labels(more))?)
-        };
-        let gauge = |name: &str, help: &str, more: &[&'static str]| {
-            registered(registry, GaugeVec::new(Opts::new(name, help), &labels(more))?)
-        };
+        let labels = [&SCOPE[..], &["topic_name"]].concat();
+        let (of_topic, of_domain) = (Registrar::new(registry, &labels), Registrar::new(registry, &["domain"]));
+        let counter = |name: &str, help: &str, more: &[&str]| of_topic.counter(name, help, more);
+        let state = |name: &str, help: &str, more: &[&str]| of_topic.integer_gauge(name, help, more);
+        let gauge = |name: &str, help: &str| of_topic.gauge(name, help, &[]);
         Ok(Self {
             together: Arc::clone(together),
             shared: topic_watch::Families::register(registry, &SCOPE, STATUSES)?,
-            bytes: counter("ros_message_bytes_total", "Bytes of serialized messages received.", &["topic_name"])?,
-            late: counter("ros_message_late_total", "Messages older than expected when received.", &["topic_name"])?,
+            bytes: counter("ros_message_bytes_total", "Bytes of serialized messages received.", &[])?,
+            late: counter("ros_message_late_total", "Messages older than expected when received.", &[])?,
             stamp_backward: counter(
                 "ros_message_stamp_backward_total",
                 "Messages with a stamp before the last of their publisher; on /clock, of anybody: resets of the simulation.",
-                &["topic_name"],
+                &[],
             )?,
             stamp_clock: state(
                 "ros_message_stamp_clock",
                 "The clock that the last message was stamped by: 1 for the one that it is.",
-                &["topic_name", "clock"],
+                &["clock"],
             )?,
             stamp_skew: gauge(
                 "ros_message_stamp_skew_seconds",
                 "The last stamp less the time of its own clock here when it was received; below zero is age.",
-                &["topic_name"],
             )?,
             rate: gauge(
                 "ros_topic_rate_hertz",
                 "Messages per second, over the last second or the last five messages.",
-                &["topic_name"],
             )?,
-            age: gauge(
-                "ros_topic_age_seconds",
-                "Time since the last message of the publishers that there are.",
-                &["topic_name"],
-            )?,
+            age: gauge("ros_topic_age_seconds", "Time since the last message of the publishers that there are.")?,
             jitter: gauge(
                 "ros_topic_jitter_seconds",
                 "Mean deviation of an interval between messages from the one before.",
-                &["topic_name"],
             )?,
-            subscriptions: state("ros_topic_subscriptions", "Subscriptions but for this node's own.", &["topic_name"])?,
+            subscriptions: state("ros_topic_subscriptions", "Subscriptions but for this node's own.", &[])?,
             incompatible: state(
                 "ros_topic_incompatible_subscriptions",
                 "Subscriptions that some publisher of the topic does not serve, by the QoS policy that keeps it from that.",
-                &["topic_name", "policy"],
+                &["policy"],
+            )?,
+            uncompared: state(
+                "ros_topic_uncompared_endpoints",
+                "Publishers and subscriptions whose QoS is not compared, since the topic has too many.",
+                &[],
             )?,
             events: counter(
                 "ros_topic_qos_events_total",
                 "What the middleware itself says of this node's subscription: publishers that do not serve it, messages lost.",
-                &["topic_name", "event"],
+                &["event"],
             )?,
-            topics: registered(
-                registry,
-                IntGaugeVec::new(
-                    Opts::new("ros_topics", "Topics, by what is seen of them: messages, or the graph alone."),
-                    &["domain", "seen"],
-                )?,
+            topics: of_domain.integer_gauge(
+                "ros_topics",
+                "Topics, by what is seen of them: messages, or the graph alone.",
+                &["seen"],
             )?,
-            refused: registered(
-                registry,
-                IntCounterVec::new(
-                    Opts::new("ros_topics_refused_total", "Topics that were not watched, since there are too many."),
-                    &["domain"],
-                )?,
+            refused: of_domain.counter(
+                "ros_topics_refused_total",
+                "Topics that were not watched, since there are too many.",
+                &[],
             )?,
         })
     }
@@ -186,6 +178,7 @@ impl Families {
             age: OptionalGauge::new(&self.age, labels),
             jitter: OptionalGauge::new(&self.jitter, labels),
             subscriptions: self.subscriptions.with_label_values(labels),
+            uncompared: self.uncompared.with_label_values(labels),
             incompatible: QosPolicy::ALL.into_iter().map(of_policy).collect(),
             events: EVENTS.map(|event| self.events.with_label_values(&with(event))),
         }
@@ -206,6 +199,7 @@ impl Families {
             family.forget(labels);
         }
         self.subscriptions.forget(labels);
+        self.uncompared.forget(labels);
         for clock in StampClock::ALL {
             self.stamp_clock.forget(&with(clock.name()));
         }
@@ -285,9 +279,4 @@ pub(crate) fn raise_to<P: Atomic>(counter: &GenericCounter<P>, total: P::T) {
 
 pub(crate) fn lock(together: &Together) -> MutexGuard<'_, ()> {
     together.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Registers a family.
-pub(crate) fn registered<F: Collector + Clone + 'static>(registry: &Registry, family: F) -> Result<F> {
-    registry.register(Box::new(family.clone())).map(|()| family)
 }

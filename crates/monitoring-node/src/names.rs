@@ -1,6 +1,7 @@
 //! Which names of the graph are meant, and which robot a name belongs to.
 
 use glob::{MatchOptions, Pattern};
+use node_runtime::is_name_token;
 
 /// `*` stands for any characters of one part of a name, `**` for any parts.
 const WITHIN_PARTS: MatchOptions =
@@ -60,7 +61,7 @@ impl RobotPattern {
         }
         let parts: Vec<_> = text.strip_prefix('/').unwrap_or_default().split('/').collect();
         match parts.split_last() {
-            Some((&ROBOT, before)) if before.iter().all(|part| is_word(part) || *part == "*") => {
+            Some((&ROBOT, before)) if before.iter().all(|part| is_name_token(part) || *part == "*") => {
                 Ok(Some(Self { before: before.iter().map(|part| (*part).to_owned()).collect() }))
             }
             _ => Err(format!("is {text:?}, must be as in /{ROBOT} or /fleet/{ROBOT}: words or * before {ROBOT}")),
@@ -76,15 +77,6 @@ impl RobotPattern {
         let robot = parts.next()?;
         parts.next().map(|_| robot)
     }
-}
-
-/// Whether a text is the full name of a topic or a node.
-pub(crate) fn is_full_name(name: &str) -> bool {
-    name.strip_prefix('/').is_some_and(|below| below.split('/').all(is_word))
-}
-
-fn is_word(part: &str) -> bool {
-    !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 #[cfg(test)]

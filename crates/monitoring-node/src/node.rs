@@ -13,7 +13,6 @@ use crate::gpu::Gpus;
 use crate::host::Host;
 use crate::metrics::{Together, lock};
 use crate::nodes::NodeReport;
-use crate::parameters::Settings;
 use crate::topic::Report;
 use crate::watch::{AllFamilies, Domain, Orders, Reports};
 
@@ -36,10 +35,7 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let reports: Vec<_> = domains.iter().map(Domain::reports).collect();
     let orders: Vec<_> = domains.iter().map(Domain::orders).collect();
     offer_reset(&startup.node, &mut spinner, orders.clone())?;
-    let parameters = startup.parameters.clone();
-    startup.parameters.offer(&startup.node, &mut spinner, move |_, _| {
-        orders.iter().for_each(|orders| orders.take(Settings::read(&parameters)));
-    })?;
+    startup.parameters.offer(&startup.node, &mut spinner, move |_, _| orders.iter().for_each(|orders| orders.set()))?;
 
     let own = domains.iter().position(|domain| domain.is_of(&startup.node)).map(|own| domains.swap_remove(own));
     let mut threads = vec![turn(spinner, clock, own)?];
@@ -93,7 +89,7 @@ fn domains(startup: &Startup, families: &AllFamilies, clock: MonotonicClock) -> 
         } else {
             Node::new(&Context::new(&[], Some(id))?, name, namespace)?
         };
-        domains.push(Domain::new(node, families, Settings::read(&startup.parameters), clock)?);
+        domains.push(Domain::new(node, families, &startup.parameters, clock)?);
     }
     Ok(domains)
 }

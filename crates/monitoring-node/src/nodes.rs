@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prometheus::{CounterVec, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, Result};
+use prometheus::{CounterVec, GaugeVec, IntCounterVec, IntGaugeVec, Registry, Result};
 use ros_observer::{Error, Node};
-use topic_watch::Forget;
+use topic_watch::{Forget, Registrar};
 
-use crate::metrics::{OptionalGauge, SCOPE, Scope, Together, lock, raise_to, registered};
+use crate::metrics::{OptionalGauge, SCOPE, Scope, Together, lock, raise_to};
 use crate::parameters::Settings;
 use crate::processes::{Participant, Processes, Use};
+use crate::refusals::Refusals;
 
 /// Topics that every node publishes to: one of them at least, unless it was told not to.
 const ROSTERS: [&str; 2] = ["/parameter_events", "/rosout"];
@@ -38,52 +39,37 @@ pub(crate) struct NodeFamilies {
 
 impl NodeFamilies {
     pub(crate) fn register(registry: &Registry, together: &Together) -> Result<Self> {
-        let labels = |more: &[&'static str]| [&SCOPE[..], &["node_name"], more].concat();
-        let gauge = |name: &str, help: &str, more: &[&'static str]| {
-            registered(registry, IntGaugeVec::new(Opts::new(name, help), &labels(more))?)
-        };
+        let labels = [&SCOPE[..], &["node_name"]].concat();
+        let (of_node, of_domain) = (Registrar::new(registry, &labels), Registrar::new(registry, &["domain"]));
+        let gauge = |name: &str, help: &str, more: &[&str]| of_node.integer_gauge(name, help, more);
         Ok(Self {
             together: Arc::clone(together),
             up: gauge("ros_node_up", "1 while the node is in the graph, 0 while it is missed.", &[])?,
             instances: gauge("ros_node_instances", "Nodes of this name; more than one is a fault.", &[])?,
-            restarts: registered(
-                registry,
-                IntCounterVec::new(
-                    Opts::new("ros_node_restarts_total", "Times that the node's process was replaced by another."),
-                    &labels(&[]),
-                )?,
+            restarts: of_node.counter(
+                "ros_node_restarts_total",
+                "Times that the node's process was replaced by another.",
+                &[],
             )?,
             topics: gauge(
                 "ros_node_topics",
                 "Topics that the node publishes and subscribes to, services that it offers.",
                 &["role"],
             )?,
-            cpu: registered(
-                registry,
-                CounterVec::new(
-                    Opts::new(
-                        "ros_node_process_cpu_seconds_total",
-                        "CPU time of the node's process, where it runs on this host; nodes of one process share it.",
-                    ),
-                    &labels(&[]),
-                )?,
+            cpu: of_node.fractional_counter(
+                "ros_node_process_cpu_seconds_total",
+                "CPU time of the node's process, where it runs on this host; nodes of one process share it.",
+                &[],
             )?,
-            memory: registered(
-                registry,
-                GaugeVec::new(
-                    Opts::new(
-                        "ros_node_process_resident_memory_bytes",
-                        "Resident memory of the node's process, where it runs on this host.",
-                    ),
-                    &labels(&[]),
-                )?,
+            memory: of_node.gauge(
+                "ros_node_process_resident_memory_bytes",
+                "Resident memory of the node's process, where it runs on this host.",
+                &[],
             )?,
-            refused: registered(
-                registry,
-                IntCounterVec::new(
-                    Opts::new("ros_nodes_refused_total", "Nodes that are not shown, since there are too many."),
-                    &["domain"],
-                )?,
+            refused: of_domain.counter(
+                "ros_nodes_refused_total",
+                "Nodes that are not shown, since there are too many.",
+                &[],
             )?,
         })
     }
@@ -117,21 +103,18 @@ pub(crate) struct NodeReport {
 pub(crate) struct Nodes {
     families: Arc<NodeFamilies>,
     known: BTreeMap<String, Known>,
-    /// Nodes beyond the limit, so that each is counted once.
-    beyond: BTreeSet<String>,
+    /// Nodes beyond the limit.
+    beyond: Refusals,
     processes: Processes,
-    own_name: String,
     /// This process.
     own: Option<Participant>,
 }
 
 impl Nodes {
-    /// The nodes of a domain in which this process's own is called so.
-    pub(crate) fn new(families: Arc<NodeFamilies>, domain: &str, own_name: &str) -> Self {
-        let (known, processes) = (BTreeMap::new(), Processes::default());
-        // A counter shows from the start.
-        families.refused.with_label_values(&[domain]);
-        Self { families, known, beyond: BTreeSet::new(), processes, own_name: own_name.to_owned(), own: None }
+    pub(crate) fn new(families: Arc<NodeFamilies>, domain: &str) -> Self {
+        let told = format!("a node is not shown, nor any more: there are {NODES_MAX} already");
+        let beyond = Refusals::new(&families.refused, domain, told);
+        Self { families, known: BTreeMap::new(), beyond, processes: Processes::default(), own: None }
     }
 
     pub(crate) fn reports(&self) -> Vec<NodeReport> {
@@ -159,18 +142,18 @@ impl Nodes {
         }
         let participants = participants(node)?;
         let own = node.publishers(OWN_TOPIC)?;
-        let own = own.iter().find(|endpoint| endpoint.node.as_deref() == Some(&self.own_name));
+        let own = own.iter().find(|endpoint| node.owns(endpoint));
         self.own = own.and_then(|own| own.gid.first_chunk().copied());
         self.processes.keep(|process| participants.values().flatten().any(|participant| participant == process));
         let required: BTreeSet<&String> = settings.mandatory_nodes.iter().collect();
         let names: BTreeSet<String> =
             instances.keys().chain(self.known.keys()).chain(required.iter().copied()).cloned().collect();
-        self.beyond.retain(|name| instances.contains_key(name));
+        self.beyond.keep(|name| instances.contains_key(name));
         // Those that are missed come first: the others must not take their places.
         let (missed, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| required.contains(name));
         for name in missed.into_iter().chain(others) {
             if !self.known.contains_key(&name) && self.known.len() >= NODES_MAX {
-                self.refuse(name, &scope_of);
+                self.beyond.refuse(&name);
                 continue;
             }
             let count = instances.get(&name).copied().unwrap_or(0);
@@ -182,17 +165,6 @@ impl Nodes {
             self.show(&name, &scope_of(&name));
         }
         Ok(())
-    }
-
-    /// Counts a node that is not shown; the log names the first.
-    fn refuse(&mut self, name: String, scope_of: impl Fn(&str) -> Scope) {
-        if self.beyond.is_empty() {
-            tracing::warn!(node = name, NODES_MAX, "not shown, nor any more: there are too many");
-        }
-        let domain = scope_of(&name).domain;
-        if self.beyond.insert(name) {
-            self.families.refused.with_label_values(&[&domain]).inc();
-        }
     }
 
     /// Forgets those that nobody misses and that have been gone for that long.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use node_runtime::{Constraint, Declaration, NodeInfo, Parameters, nanoseconds};
+use node_runtime::{Constraint, Declaration, NodeInfo, Parameters, is_full_name, nanoseconds};
 use r2r::ParameterValue;
 
 use crate::expectation::{Class, Expectation};
-use crate::names::{Patterns, RobotPattern, is_full_name};
+use crate::names::{Patterns, RobotPattern};
 
 pub(crate) const NODE: NodeInfo = NodeInfo {
     name: "monitoring_node",
@@ -157,6 +157,13 @@ pub(crate) fn declarations() -> Vec<Declaration> {
             settable: true,
             constraint: Constraint::Double { min: 0.0, max: SECONDS_MAX },
         },
+        Declaration {
+            name: "use_sim_time",
+            default: ParameterValue::Bool(false),
+            description: "Taken as every node takes it, and of no effect: the clock of each stamp is told by the stamp.",
+            settable: false,
+            constraint: Constraint::Any,
+        },
     ];
     all.extend(expectations());
     all
@@ -296,10 +303,10 @@ impl Settings {
         }
     }
 
-    /// What is expected of a topic, named without the first `/`, of which something is.
-    fn expected(&mut self, below_root: &str) -> &mut Expectation {
+    /// What is expected of a topic of which something is.
+    fn expected(&mut self, topic: &str) -> &mut Expectation {
         let required = Expectation { is_required: true, ..self.expectation_of_others() };
-        self.expectations.entry(format!("/{below_root}")).or_insert(required)
+        self.expectations.entry(topic.to_owned()).or_insert(required)
     }
 
     fn expectation_of_others(&self) -> Expectation {
@@ -349,7 +356,8 @@ fn check_domains(value: &ParameterValue) -> Result<(), String> {
     let is_good = |index: usize, id: &i64| DOMAIN_IDS.contains(id) && !domains[..index].contains(id);
     match domains.iter().enumerate().find(|(index, id)| !is_good(*index, id)) {
         None => Ok(()),
-        Some((_, id)) => Err(format!("{id} stands there twice, or is not from 0 to 232")),
+        Some((_, id)) if DOMAIN_IDS.contains(id) => Err(format!("{id} stands there twice")),
+        Some((_, id)) => Err(format!("has {id}, must be from 0 to 232")),
     }
 }
 
@@ -361,11 +369,28 @@ fn check_full_names(value: &ParameterValue) -> Result<(), String> {
 
 fn check_services(value: &ParameterValue) -> Result<(), String> {
     let ParameterValue::StringArray(services) = value else { return Ok(()) };
+    if let Some(all) = services.iter().find(|service| !names_anything(service)) {
+        return Err(format!("{all:?}: would call every service that there is, those that move the robot too"));
+    }
     let is_bad = |service: &&String| !is_full_name(service) && !service.contains('*');
     match services.iter().find(is_bad) {
         Some(bad) => Err(format!("{bad:?}: no full name, as in /driver/get_parameters, and no pattern")),
         None => check_patterns(value),
     }
+}
+
+/// Whether something of a pattern is a name, or part of one: two letters that stand for themselves.
+fn names_anything(pattern: &str) -> bool {
+    let mut is_in_brackets = false;
+    let literal = pattern.chars().filter(|c| {
+        is_in_brackets = match c {
+            '[' => true,
+            ']' => false,
+            _ => is_in_brackets,
+        };
+        !is_in_brackets && (c.is_ascii_alphanumeric() || *c == '_')
+    });
+    literal.count() >= 2
 }
 
 fn check_robot(value: &ParameterValue) -> Result<(), String> {
@@ -407,6 +432,16 @@ mod tests {
         assert_eq!(settings.expectation("/events").class, Class::Event);
         assert!(!settings.expectation("/odom").is_required && !settings.watches("/odom"));
         assert_eq!(settings.expected_topics().collect::<Vec<_>>(), ["/events", "/scan"]);
+    }
+
+    #[test]
+    fn not_every_service_there_is_can_be_called() {
+        let services = |pattern: &str| settings(&[("services", ParameterValue::StringArray(vec![pattern.into()]))]);
+        for pattern in ["/**", "/*", "**", "/*/**", "/**/?*", "/**/[a-z]*", "/**/*e"] {
+            let told = services(pattern).map(drop).unwrap_err();
+            assert!(told[0].contains("would call every service"), "{told:?}");
+        }
+        assert!(services("/**/get_parameters").is_ok() && services("/arm/*").is_ok());
     }
 
     #[test]

@@ -1,159 +1,23 @@
-//! What each publisher of a topic sends, where several share it.
+//! The publishers of a topic, each by its node, where several share the topic: what was counted of them, as metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus::{Registry, Result};
-use ros_observer::{Endpoint, Gid};
-use stream_statistics::{RateWindow, StampTracker};
+use ros_observer::Endpoint;
+use stream_statistics::RateWindow;
+use topic_watch::{OpenFamily, Registrar};
 
-use crate::arrival_count::ArrivalCount;
-use crate::metrics::{SCOPE, Scope, registered};
-use crate::open_family::OpenFamily;
-
-/// Publishers of one topic that are told apart at a time.
-const SLOTS: usize = 64;
+use crate::metrics::{SCOPE, Scope};
+use crate::publisher_counts::{GidWords, PublisherCounter, PublisherCounts, SLOTS, Totals, words};
 
 /// A publisher that the graph does not have for this long has left, and one that has no name for this long has none:
 /// messages can come before the graph tells of their publisher, and the name of its node after that.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-const GID_WORDS: usize = size_of::<Gid>() / size_of::<u64>();
-
-/// The identity of a publisher, as it fits into atomics.
-type GidWords = [u64; GID_WORDS];
-
 /// The publishers that there are now, each with the name of its node where that is known.
 type Present<'a> = BTreeMap<GidWords, Option<&'a str>>;
-
-/// What was received of each publisher of one topic. Written where messages are received, by one [`PublisherCounter`], and
-/// read on the ROS thread.
-///
-/// A slot belongs to the writer until it is taken, and to the publisher that it then names until the reader gives it back.
-pub(crate) struct PublisherCounts {
-    slots: [Slot; SLOTS],
-}
-
-#[derive(Default)]
-struct Slot {
-    /// Set by the writer once the rest is in place, cleared by the reader.
-    is_taken: AtomicBool,
-    publisher: [AtomicU64; GID_WORDS],
-    messages: ArrivalCount,
-    bytes: AtomicU64,
-    lost: AtomicU64,
-}
-
-/// Counts of one publisher.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Totals {
-    messages: u64,
-    last_arrival_ns: u64,
-    bytes: u64,
-    lost: u64,
-}
-
-impl PublisherCounts {
-    pub(crate) fn new() -> Self {
-        Self { slots: std::array::from_fn(|_| Slot::default()) }
-    }
-
-    fn taken(&self) -> impl Iterator<Item = &Slot> {
-        self.slots.iter().filter(|slot| slot.is_taken())
-    }
-}
-
-impl Slot {
-    fn is_taken(&self) -> bool {
-        self.is_taken.load(Ordering::Acquire)
-    }
-
-    /// For the reader: from now on the slot is the writer's.
-    fn give_back(&self) {
-        self.is_taken.store(false, Ordering::Release);
-    }
-
-    /// Whether it is this publisher's, or was the last time that it was taken. For the writer.
-    fn names(&self, publisher: &GidWords) -> bool {
-        self.publisher.iter().zip(publisher).all(|(stored, word)| stored.load(Ordering::Relaxed) == *word)
-    }
-
-    fn take(&self, publisher: &GidWords) {
-        self.publisher.iter().zip(publisher).for_each(|(stored, word)| stored.store(*word, Ordering::Relaxed));
-        self.messages.restart();
-        self.bytes.store(0, Ordering::Relaxed);
-        self.lost.store(0, Ordering::Relaxed);
-        self.is_taken.store(true, Ordering::Release);
-    }
-
-    /// Counts a message. There is one writer, so no read-modify-write is needed.
-    fn count(&self, arrival_ns: u64, bytes: usize, lost: u64) {
-        self.bytes.store(self.bytes.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
-        self.lost.store(self.lost.load(Ordering::Relaxed) + lost, Ordering::Relaxed);
-        self.messages.add(arrival_ns);
-    }
-
-    fn publisher(&self) -> GidWords {
-        self.publisher.each_ref().map(|word| word.load(Ordering::Relaxed))
-    }
-
-    fn totals(&self) -> Totals {
-        let (messages, last_arrival_ns) = self.messages.read();
-        let (bytes, lost) = (self.bytes.load(Ordering::Relaxed), self.lost.load(Ordering::Relaxed));
-        Totals { messages, last_arrival_ns, bytes, lost }
-    }
-}
-
-fn words(gid: &Gid) -> GidWords {
-    let (words, _) = gid.as_chunks::<{ size_of::<u64>() }>();
-    std::array::from_fn(|index| u64::from_ne_bytes(words[index]))
-}
-
-/// Counts the messages of one topic by publisher, and follows the stamps of each. Takes no lock and allocates nothing.
-pub(crate) struct PublisherCounter {
-    counts: Arc<PublisherCounts>,
-    /// Of the last message, which the next mostly has too; none where its publisher is beyond those that are told apart.
-    last: Option<usize>,
-    /// In the order of the slots, each of the publisher that its slot names.
-    stamps: [StampTracker; SLOTS],
-}
-
-impl PublisherCounter {
-    pub(crate) fn new(counts: Arc<PublisherCounts>) -> Self {
-        Self { counts, last: None, stamps: std::array::from_fn(|_| StampTracker::default()) }
-    }
-
-    /// Counts a message, and those lost before it. One of a publisher beyond those that are told apart is left out.
-    pub(crate) fn count(&mut self, publisher: &Gid, arrival_ns: u64, bytes: usize, lost: u64) {
-        self.last = self.slot_of(&words(publisher));
-        if let Some(slot) = self.last {
-            self.counts.slots[slot].count(arrival_ns, bytes, lost);
-        }
-    }
-
-    /// The stamps of the publisher whose message came last, where it is told apart.
-    pub(crate) fn stamps(&mut self) -> Option<&mut StampTracker> {
-        self.last.map(|slot| &mut self.stamps[slot])
-    }
-
-    /// The slot of a publisher; it takes one where it has none, if there is one. Its last comes first, so that one that the
-    /// graph never has, and whose slot is given back time and again, has one line of stamps all the same.
-    fn slot_of(&mut self, publisher: &GidWords) -> Option<usize> {
-        let slots = &self.counts.slots;
-        let last = self.last.filter(|slot| slots[*slot].names(publisher));
-        let own = last.or_else(|| slots.iter().position(|slot| slot.names(publisher)));
-        let found = own.or_else(|| slots.iter().position(|slot| !slot.is_taken()))?;
-        if own.is_none() {
-            self.stamps[found] = StampTracker::default();
-        }
-        if !slots[found].is_taken() {
-            slots[found].take(publisher);
-        }
-        Some(found)
-    }
-}
 
 /// The families of metrics of single publishers.
 pub(crate) struct PublisherFamilies {
@@ -166,7 +30,9 @@ pub(crate) struct PublisherFamilies {
 impl PublisherFamilies {
     pub(crate) fn register(registry: &Registry) -> Result<Self> {
         let labels = [&SCOPE[..], &["topic_name", "node_name"]].concat();
-        let counter = |name: &str, help: &str| registered(registry, OpenFamily::counter(name, help, &labels)?);
+        let registrar = Registrar::new(registry, &labels);
+        let counter = |name: &str, help: &str| registrar.add(OpenFamily::counter(name, help, &labels)?);
+        let rate = OpenFamily::gauge("ros_publisher_rate_hertz", "Messages per second of the node.", &labels)?;
         Ok(Self {
             messages: counter(
                 "ros_publisher_message_count_total",
@@ -174,10 +40,7 @@ impl PublisherFamilies {
             )?,
             bytes: counter("ros_publisher_message_bytes_total", "Bytes of them, as serialized.")?,
             lost: counter("ros_publisher_messages_lost_total", "Messages missing in the node's sequence numbers.")?,
-            rate: registered(
-                registry,
-                OpenFamily::gauge("ros_publisher_rate_hertz", "Messages per second of the node.", &labels)?,
-            )?,
+            rate: registrar.add(rate)?,
         })
     }
 }
@@ -401,62 +264,9 @@ impl Drop for NodeSeries {
 #[cfg(test)]
 mod tests {
     use prometheus::proto::Metric;
-    use stream_statistics::Clocks;
 
     use super::*;
-
-    fn gid(number: u8) -> Gid {
-        let mut gid = Gid::default();
-        gid[0] = number;
-        gid
-    }
-
-    fn totals(counts: &PublisherCounts) -> Vec<(u8, u64, u64, u64)> {
-        let of_slot = |slot: &Slot| {
-            let Totals { messages, bytes, lost, .. } = slot.totals();
-            (slot.publisher()[0].to_ne_bytes()[0], messages, bytes, lost)
-        };
-        counts.taken().map(of_slot).collect()
-    }
-
-    #[test]
-    fn each_publisher_has_its_own_counts() {
-        let counts = Arc::new(PublisherCounts::new());
-        let mut counter = PublisherCounter::new(Arc::clone(&counts));
-        for (publisher, lost) in [(1, 0), (2, 0), (1, 3), (1, 0), (2, 1)] {
-            counter.count(&gid(publisher), 5, 10, lost);
-        }
-        assert_eq!(totals(&counts), [(1, 3, 30, 3), (2, 2, 20, 1)]);
-    }
-
-    #[test]
-    fn a_slot_that_is_given_back_serves_another() {
-        let counts = Arc::new(PublisherCounts::new());
-        let mut counter = PublisherCounter::new(Arc::clone(&counts));
-        (1..=SLOTS as u8 + 1).for_each(|publisher| counter.count(&gid(publisher), 5, 10, 0));
-        assert_eq!(totals(&counts).len(), SLOTS, "the last one is left out");
-        counts.slots[7].give_back();
-        counter.count(&gid(200), 6, 1, 0);
-        assert_eq!(totals(&counts)[7], (200, 1, 1, 0));
-        counter.count(&gid(200), 7, 1, 0);
-        assert_eq!(totals(&counts)[7], (200, 2, 2, 0));
-    }
-
-    #[test]
-    fn a_publisher_takes_its_stamps_back_with_its_slot_and_leaves_none_to_another() {
-        const NOW: Clocks = Clocks { wall_ns: 0, boot_ns: 0, simulated_ns: None };
-        let counts = Arc::new(PublisherCounts::new());
-        let mut counter = PublisherCounter::new(Arc::clone(&counts));
-        let mut is_backward = |publisher, stamp_ns| {
-            counter.count(&gid(publisher), 5, 10, 0);
-            counter.stamps().expect("a slot").observe(Some(stamp_ns), NOW).is_backward
-        };
-        assert_eq!([is_backward(1, 9), is_backward(2, 5)], [false, false]);
-        counts.slots.iter().for_each(Slot::give_back);
-        assert_eq!([is_backward(2, 4), is_backward(1, 10)], [true, false]);
-        counts.slots.iter().for_each(Slot::give_back);
-        assert_eq!([is_backward(3, 1), is_backward(1, 2)], [false, false], "of another");
-    }
+    use crate::publisher_counts::tests::{gid, totals};
 
     /// The publishers of a topic as a test has them: seconds for times, and no graph.
     struct Topic {

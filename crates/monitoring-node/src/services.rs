@@ -4,17 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result,
-};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, Result};
 use r2r::WrappedServiceTypeSupport;
 use r2r::rcl_interfaces::srv::{DescribeParameters, GetParameters};
 use r2r::std_srvs::srv::{Empty, SetBool, Trigger};
 use ros_observer::{Client, Error, Node, ResponseInfo, Spinner};
-use topic_watch::Forget;
+use topic_watch::{Forget, Registrar};
 
-use crate::metrics::{SCOPE, Scope, registered};
+use crate::metrics::{SCOPE, Scope};
 use crate::parameters::Settings;
+use crate::refusals::Refusals;
 
 const ROUND_TRIP_BUCKETS_SECONDS: &[f64] =
     &[2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
@@ -45,27 +44,21 @@ struct ServiceMetrics {
 impl ServiceFamilies {
     pub(crate) fn register(registry: &Registry) -> Result<Self> {
         let labels = [&SCOPE[..], &[SERVICE]].concat();
-        let counter =
-            |name: &str, help: &str| registered(registry, IntCounterVec::new(Opts::new(name, help), &labels)?);
-        let buckets = ROUND_TRIP_BUCKETS_SECONDS.to_vec();
-        let round_trip = HistogramOpts::new(
-            "ros_service_round_trip_seconds",
-            "Time from a request to its response, of the requests that were answered in time.",
-        );
+        let (of_service, of_domain) = (Registrar::new(registry, &labels), Registrar::new(registry, &["domain"]));
+        let counter = |name: &str, help: &str| of_service.counter(name, help, &[]);
         Ok(Self {
-            up: registered(
-                registry,
-                IntGaugeVec::new(Opts::new("ros_service_up", "1 while somebody offers the service."), &labels)?,
+            up: of_service.integer_gauge("ros_service_up", "1 while somebody offers the service.", &[])?,
+            round_trip: of_service.histogram(
+                "ros_service_round_trip_seconds",
+                "Time from a request to its response, of the requests that were answered in time.",
+                ROUND_TRIP_BUCKETS_SECONDS,
             )?,
-            round_trip: registered(registry, HistogramVec::new(round_trip.buckets(buckets), &labels)?)?,
             timeouts: counter("ros_service_timeouts_total", "Requests that were not answered in time.")?,
             unsuccessful: counter("ros_service_unsuccessful_total", "Responses that told of no success.")?,
-            refused: registered(
-                registry,
-                IntCounterVec::new(
-                    Opts::new("ros_services_refused_total", "Services that are not asked, since there are too many."),
-                    &["domain"],
-                )?,
+            refused: of_domain.counter(
+                "ros_services_refused_total",
+                "Services that are not asked, since there are too many.",
+                &[],
             )?,
         })
     }
@@ -196,15 +189,15 @@ struct Known {
 pub(crate) struct Services {
     families: Arc<ServiceFamilies>,
     known: BTreeMap<String, Known>,
-    /// Services beyond the limit, so that each is counted once.
-    beyond: BTreeSet<String>,
+    /// Services beyond the limit.
+    beyond: Refusals,
 }
 
 impl Services {
     pub(crate) fn new(families: Arc<ServiceFamilies>, domain: &str) -> Self {
-        // A counter shows from the start.
-        families.refused.with_label_values(&[domain]);
-        Self { families, known: BTreeMap::new(), beyond: BTreeSet::new() }
+        let told = format!("a service is not asked, nor any more: there are {SERVICES_MAX} already");
+        let beyond = Refusals::new(&families.refused, domain, told);
+        Self { families, known: BTreeMap::new(), beyond }
     }
 
     /// Takes the services that there are now.
@@ -223,7 +216,7 @@ impl Services {
                 known.gone_since.is_some_and(|since| now.saturating_duration_since(since) >= settings.forget_after);
             is_named(name) || (settings.service_patterns.matches(name) && !is_gone)
         });
-        self.beyond.retain(|name| offered.contains_key(name));
+        self.beyond.keep(|name| offered.contains_key(name));
         let matched = offered.keys().filter(|name| settings.service_patterns.matches(name));
         let wanted: BTreeSet<&String> = settings.services.iter().chain(matched).chain(self.known.keys()).collect();
         // Those that are named come first: the others must not take their places.
@@ -252,12 +245,7 @@ impl Services {
     fn admitted(&mut self, name: &str, scope: &Scope) -> Option<&mut Known> {
         if !self.known.contains_key(name) {
             if self.known.len() >= SERVICES_MAX {
-                if self.beyond.is_empty() {
-                    tracing::warn!(service = name, SERVICES_MAX, "not asked, nor any more: there are too many");
-                }
-                if self.beyond.insert(name.to_owned()) {
-                    self.families.refused.with_label_values(&[&scope.domain]).inc();
-                }
+                self.beyond.refuse(name);
                 return None;
             }
             let metrics = self.families.of_service(scope, name);
@@ -392,8 +380,7 @@ type Offered = BTreeMap<String, BTreeSet<String>>;
 /// list of services has the types of clients too, this node's among them.
 fn offered(node: &Node, settings: &Settings) -> std::result::Result<Offered, Error> {
     let mut offered = Offered::new();
-    let own_name = node.fully_qualified_name();
-    for peer in node.nodes()?.into_iter().filter(|peer| *peer != own_name && !settings.ignores_node(peer)) {
+    for peer in node.nodes()?.into_iter().filter(|peer| !node.is_named(peer) && !settings.ignores_node(peer)) {
         // One that has gone meanwhile offers nothing.
         for (name, types) in node.services_of(&peer).unwrap_or_default() {
             offered.entry(name).or_default().extend(types);

@@ -21,7 +21,7 @@ const DEPTH: usize = 100;
 /// The middleware is asked for its events at most this often.
 const EVENTS_EVERY: Duration = Duration::from_secs(2);
 
-/// Publishers and subscriptions of a topic whose QoS is compared, each with each.
+/// Publishers of a topic, and subscriptions, whose QoS is compared, each with each.
 const COMPARED_MAX: usize = 100;
 
 /// Where a simulation publishes its time.
@@ -116,6 +116,13 @@ pub(crate) struct Report {
     pub(crate) stuck_for: Duration,
 }
 
+impl Report {
+    /// Whether the state is one to be told of as wrong.
+    pub(crate) fn is_alarm(&self) -> bool {
+        self.status != TopicStatus::Ok && !self.is_in_grace
+    }
+}
+
 impl Endpoints {
     /// The endpoints of a topic, but for those of nodes that are `ignored`.
     pub(crate) fn find(node: &Node, topic: &str, ignored: impl Fn(&str) -> bool) -> Result<Self, Error> {
@@ -149,6 +156,11 @@ impl Endpoints {
         let mut counts = BTreeMap::<&str, usize>::new();
         of.iter().for_each(|endpoint| *counts.entry(&endpoint.topic_type).or_default() += 1);
         counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(topic_type, _)| topic_type)
+    }
+
+    /// How many are left out where QoS is compared.
+    fn uncompared(&self) -> usize {
+        [&self.publishers, &self.subscriptions].map(|all| all.len().saturating_sub(COMPARED_MAX)).iter().sum()
     }
 
     fn unserved(&self) -> Vec<Unserved> {
@@ -231,12 +243,14 @@ impl Topic {
 
     /// Takes the endpoints that there are now, and subscribes if that has become possible.
     pub(crate) fn update(&mut self, endpoints: Endpoints, with: &Watch, spinner: &mut Spinner, now: Instant) {
+        // Messages come without a publisher too: of nodes that are ignored, or before the graph tells of theirs.
+        let has_more = self.published_since.is_some() || self.latest.messages.read().0 > self.count_gone;
         self.published_since = match self.published_since {
             _ if endpoints.publishers.is_empty() => None,
             None => Some(now),
             since => since,
         };
-        if self.published_since.is_none() {
+        if self.published_since.is_none() && has_more {
             self.forget_publishers(with);
         }
         self.gone_since = if endpoints.is_empty() { self.gone_since.or(Some(now)) } else { None };
@@ -361,12 +375,11 @@ impl Topic {
         )
     }
 
-    /// Looks at what has come since the last time, and judges. Returns whether the state has changed.
-    pub(crate) fn look(&mut self, now: Instant, now_ns: u64) -> bool {
+    /// Looks at what has come since the last time, and judges.
+    pub(crate) fn look(&mut self, now: Instant, now_ns: u64) {
         let seen = self.see(now, now_ns);
         let expectation = self.report.expectation;
         let status = expectation.judge(&seen);
-        let has_changed = status != self.report.status;
         self.report.is_in_grace = expectation.is_in_grace(&seen, nanoseconds_since(self.since, now));
         self.report.reason = self.reason(status, &seen);
         self.report.status = status;
@@ -380,7 +393,6 @@ impl Topic {
         self.report.skew_seconds = self.latest.skew_seconds().filter(|_| comes);
         self.report.lost = self.metrics.shared.lost.get().saturating_sub(self.lost_before);
         self.show(&seen, comes, now, now_ns);
-        has_changed
     }
 
     fn see(&mut self, now: Instant, now_ns: u64) -> Seen {
@@ -475,6 +487,7 @@ impl Topic {
         self.metrics.stamp_skew.set(report.skew_seconds);
         self.metrics.set_stamp_clock(self.latest.stamp_clock().filter(|_| comes));
         self.metrics.subscriptions.set(report.subscriptions as i64);
+        self.metrics.uncompared.set(self.endpoints.uncompared() as i64);
         self.metrics.shared.set_publishers(report.publishers);
         let count_by = |policy| {
             let of_policy = self.unserved.iter().filter(|unserved| unserved.policy == policy);

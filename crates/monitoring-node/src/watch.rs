@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use node_runtime::MonotonicClock;
+use node_runtime::{Diagnostics, MonotonicClock, Parameters};
 use prometheus::Registry;
 use ros_observer::{Error, Node, Spinner, TakeIn};
 use topic_watch::TopicStatus;
 
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::statuses;
 use crate::foreign_diagnostics::{DiagnosticFamilies, ForeignDiagnostics};
 use crate::intake::DomainClocks;
 use crate::joints::{JointLimits, LimitFamilies};
@@ -18,6 +18,7 @@ use crate::metrics::{Families, Scope, Together};
 use crate::nodes::{NodeFamilies, NodeReport, Nodes};
 use crate::parameters::Settings;
 use crate::publishers::{PublisherFamilies, Publishers};
+use crate::refusals::Refusals;
 use crate::services::{ServiceFamilies, Services};
 use crate::topic::{CLOCK, Endpoints, Report, Topic, Watch};
 
@@ -51,14 +52,14 @@ impl Reports {
 /// What other threads ask of a domain's own.
 #[derive(Default)]
 pub(crate) struct Orders {
-    settings: Mutex<Option<Settings>>,
+    is_set: AtomicBool,
     is_reset: AtomicBool,
 }
 
 impl Orders {
-    /// From the next look on, these settings hold.
-    pub(crate) fn take(&self, settings: Settings) {
-        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Some(settings);
+    /// From the next look on, the parameters hold as they are then: many can be set at once.
+    pub(crate) fn set(&self) {
+        self.is_set.store(true, Ordering::Relaxed);
     }
 
     /// With the next look, statistics begin anew.
@@ -97,7 +98,7 @@ impl AllFamilies {
 pub(crate) struct Domain {
     watch: Watch,
     name: String,
-    own_name: String,
+    parameters: Parameters,
     settings: Settings,
     orders: Arc<Orders>,
     families: Arc<Families>,
@@ -109,8 +110,8 @@ pub(crate) struct Domain {
     services: Services,
     foreign_diagnostics: ForeignDiagnostics,
     joint_limits: JointLimits,
-    /// Topics beyond the limit, so that each is counted once.
-    refused: BTreeSet<String>,
+    /// Topics beyond the limit.
+    refused: Refusals,
     /// Topics whose nodes are not known yet, since when.
     nameless: BTreeMap<String, Instant>,
     read_at: Option<Instant>,
@@ -122,32 +123,31 @@ impl Domain {
     pub(crate) fn new(
         node: Node,
         families: &AllFamilies,
-        settings: Settings,
+        parameters: &Parameters,
         clock: MonotonicClock,
     ) -> Result<Self, Error> {
         let own_name = node.fully_qualified_name();
         let name = node.context().domain_id().to_string();
-        // A counter shows from the start.
-        families.topics.refused.with_label_values(&[&name]);
+        let told = "a topic is not watched, nor any more: there are max_topics already";
         Ok(Self {
-            settings,
+            parameters: parameters.clone(),
+            settings: Settings::read(parameters),
             orders: Arc::default(),
             families: Arc::clone(&families.topics),
             publishers: Arc::clone(&families.publishers),
             diagnostics: Diagnostics::new(&node)?,
             reports: Reports::default(),
             topics: BTreeMap::new(),
-            nodes: Nodes::new(Arc::clone(&families.nodes), &name, &own_name),
+            nodes: Nodes::new(Arc::clone(&families.nodes), &name),
             services: Services::new(Arc::clone(&families.services), &name),
             foreign_diagnostics: ForeignDiagnostics::new(Arc::clone(&families.diagnostics), &name, &own_name),
             joint_limits: JointLimits::new(Arc::clone(&families.limits), &name, clock),
-            refused: BTreeSet::new(),
+            refused: Refusals::new(&families.topics.refused, &name, told),
             nameless: BTreeMap::new(),
             read_at: None,
             is_changed: true,
             watch: Watch { node, clock, clocks: Arc::new(DomainClocks::new()), take_in: TakeIn::auto() },
             name,
-            own_name,
         })
     }
 
@@ -185,7 +185,7 @@ impl Domain {
         let has_changed = self.look_at_topics(now);
         let topics: Vec<_> = self.topics.values().map(|topic| topic.report.clone()).collect();
         let known = Known { domain: self.name.clone(), topics, nodes: self.nodes.reports() };
-        self.diagnostics.tell(&known, has_changed, now);
+        self.diagnostics.tell(has_changed, now, |node| statuses(&known, node));
         *self.reports.read() = known;
         // Last, so that the thread waits for the answers next.
         self.services.look(self.settings.service_period, self.settings.service_timeout, now);
@@ -197,12 +197,10 @@ impl Domain {
         let mut has_changed = false;
         for topic in self.topics.values_mut() {
             topic.look_at_progress(now_ns);
-            let before = topic.report.status;
-            if topic.look(now, now_ns) {
-                has_changed = true;
-                let Report { name, status, reason, .. } = &topic.report;
-                tracing::info!(topic = name, from = before.name(), to = status.name(), reason, "the state has changed");
-            }
+            let (status, was_alarm) = (topic.report.status, topic.report.is_alarm());
+            topic.look(now, now_ns);
+            has_changed |= status != topic.report.status;
+            log(status, was_alarm, &topic.report);
         }
         has_changed
     }
@@ -222,8 +220,10 @@ impl Domain {
         if self.orders.is_reset.swap(false, Ordering::Relaxed) {
             self.topics.values_mut().for_each(Topic::reset);
         }
-        let Some(settings) = self.orders.settings.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        self.settings = settings;
+        if !self.orders.is_set.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        self.settings = Settings::read(&self.parameters);
         for (name, topic) in &mut self.topics {
             topic.expect(self.settings.expectation(name));
         }
@@ -242,7 +242,7 @@ impl Domain {
         names.extend(self.settings.expected_topics().map(String::as_str));
         names.extend(self.topics.keys().map(String::as_str));
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        self.refused.retain(|name| names.binary_search(name).is_ok());
+        self.refused.keep(|name| names.binary_search_by(|known| known.as_str().cmp(name)).is_ok());
         self.nameless.retain(|name, _| names.binary_search(name).is_ok());
         // Those of which something is expected come first, and the clock that others are held against: the rest must not take
         // their places.
@@ -271,7 +271,7 @@ impl Domain {
         if is_new && self.is_full() && self.refused.contains(&name) && !self.comes_first(&name) {
             return Ok(());
         }
-        let ignored = |node: &str| node == self.own_name || self.settings.ignores_node(node);
+        let ignored = |node: &str| self.watch.node.is_named(node) || self.settings.ignores_node(node);
         let endpoints = Endpoints::find(&self.watch.node, &name, ignored)?;
         let is_there = !endpoints.is_empty() || self.settings.expectation(&name).is_required;
         if is_new && is_there && !self.awaits_a_name(&name, &endpoints, now) {
@@ -301,23 +301,13 @@ impl Domain {
         now.saturating_duration_since(since) < NAMED_WITHIN
     }
 
-    /// Counts a topic that is not watched; the log names the first.
-    fn refuse(&mut self, name: &str) {
-        if self.refused.is_empty() {
-            tracing::warn!(topic = name, "not watched, nor any more: there are max_topics already");
-        }
-        if self.refused.insert(name.to_owned()) {
-            self.families.refused.with_label_values(&[&self.name]).inc();
-        }
-    }
-
     /// Begins to watch a topic, unless there are too many: one that comes first takes the place of one that does not.
     fn admit(&mut self, name: &str, endpoints: &Endpoints, now: Instant) {
         if self.is_full() {
             let last = self.topics.keys().rev().find(|watched| !self.comes_first(watched)).cloned();
-            let Some(last) = last.filter(|_| self.comes_first(name)) else { return self.refuse(name) };
+            let Some(last) = last.filter(|_| self.comes_first(name)) else { return self.refused.refuse(name) };
             self.forget(&last);
-            self.refuse(&last);
+            self.refused.refuse(&last);
         }
         let status = if endpoints.publishers.is_empty() { TopicStatus::NoPublisher } else { TopicStatus::Silent };
         let scope = self.scope(name);
@@ -325,7 +315,7 @@ impl Domain {
         let publishers = Publishers::new(Arc::clone(&self.publishers), &scope, name);
         let topic = Topic::new(name, metrics, publishers, self.settings.expectation(name), status, now);
         self.topics.insert(name.to_owned(), topic);
-        self.refused.remove(name);
+        self.refused.admit(name);
         self.nameless.remove(name);
     }
 
@@ -348,6 +338,22 @@ impl Domain {
         for (seen, count) in [("messages", watched), ("graph", self.topics.len() - watched)] {
             self.families.topics.with_label_values(&[&self.name, seen]).set(count as i64);
         }
+    }
+}
+
+/// Tells of a topic's state when it is another one than before, or an alarm now: of what is wrong as a warning, of the rest as
+/// news. That nobody publishes a new topic of which nothing is expected is neither.
+fn log(before: TopicStatus, was_alarm: bool, report: &Report) {
+    let Report { name, status, reason, .. } = report;
+    let (from, to) = (before.name(), status.name());
+    let is_idle = *status == TopicStatus::NoPublisher && !report.expectation.is_required;
+    match (before != *status, report.is_alarm()) {
+        (true, true) => tracing::warn!(topic = name, from, to, reason, "the state has changed"),
+        (true, false) => tracing::info!(topic = name, from, to, reason, "the state has changed"),
+        (false, true) if !(was_alarm || is_idle) => {
+            tracing::warn!(topic = name, status = to, reason, "the grace is over");
+        }
+        (false, _) => {}
     }
 }
 

@@ -6,9 +6,12 @@
 
 mod arguments;
 mod clock;
+mod diagnostics;
 mod failure;
 mod parameters;
+mod process;
 mod ros_clock;
+mod ros_name;
 mod ros_thread;
 mod serve;
 mod start;
@@ -16,9 +19,11 @@ mod telemetry;
 
 pub use arguments::NodeInfo;
 pub use clock::MonotonicClock;
+pub use diagnostics::{Diagnostics, level};
 pub use failure::Failure;
 pub use parameters::{Constraint, Declaration, Parameters, nanoseconds};
 pub use ros_clock::{RosClock, system_time, system_time_ns};
+pub use ros_name::{is_full_name, is_name_token, is_topic_name};
 pub use ros_thread::{Heartbeat, RosThread};
 pub use serve::{Check, Page, serve};
 pub use start::{Startup, run};

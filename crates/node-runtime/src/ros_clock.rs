@@ -8,6 +8,8 @@ use cdr::{Reader, Stamp};
 use r2r::builtin_interfaces::msg::Time;
 use ros_observer::{Error, Node, Qos, Spinner, Subscription, TakeIn};
 
+use crate::Startup;
+
 /// No message on `/clock` yet.
 const UNKNOWN: i64 = i64::MIN;
 
@@ -46,6 +48,17 @@ impl RosClock {
         )?;
         spinner.add_subscription(&subscription);
         Ok(Self { source: Source::Simulated { latest_ns, _subscription: Arc::new(subscription) } })
+    }
+
+    /// As the node's parameter `use_sim_time` has it.
+    ///
+    /// # Panics
+    /// When the node declares no such parameter: a fault of its own code.
+    pub fn as_configured(startup: &Startup, spinner: &mut Spinner, take_in: TakeIn) -> Result<Self, Error> {
+        match startup.parameters.get("use_sim_time") {
+            true => Self::simulated(&startup.node, spinner, take_in),
+            false => Ok(Self::system()),
+        }
     }
 
     /// Whether there is no ROS time because `/clock` has said nothing yet.

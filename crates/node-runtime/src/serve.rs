@@ -9,12 +9,12 @@ use std::task::Poll;
 use exposition::{
     Exporter, Health, Landing, Limits, ListenAddress, Options, Scrape, Server, Table, WebConfigFile, bind,
 };
-use prometheus::process_collector::ProcessCollector;
 use prometheus::{IntGauge, Opts, Registry};
 use ros_observer::TakeIn;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::WebFlags;
+use crate::process::ProcessCollector;
 use crate::{Failure, RosThread, Startup};
 
 /// The web server's own metrics have the same names in every node, so that one dashboard shows all.
@@ -129,7 +129,7 @@ fn register_process(registry: &Registry, take_in: TakeIn) -> prometheus::Result<
     let build_info = IntGauge::with_opts(options)?;
     build_info.set(1);
     registry.register(Box::new(build_info))?;
-    registry.register(Box::new(ProcessCollector::for_self()))
+    registry.register(Box::new(ProcessCollector::new()?))
 }
 
 /// The web server's flags, checked.

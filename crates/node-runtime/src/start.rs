@@ -82,9 +82,15 @@ fn start(info: &NodeInfo, declarations: Vec<Declaration>, arguments: Arguments) 
     telemetry::init(arguments.log, context.log_level());
     // Only the node knows its name after remapping, by which parameter files address it.
     let node = Node::new(&context, info.name, "/")?;
-    let overrides = context.parameter_overrides(&node.fully_qualified_name())?;
+    let name = node.fully_qualified_name();
+    let overrides = context.parameter_overrides(&name)?;
+    let given = overrides.len();
     match (Parameters::load(declarations, overrides), WebSettings::check(&arguments.web)) {
-        (Ok(parameters), Ok(web)) => Ok(Startup { info: *info, web, node, parameters }),
+        (Ok(parameters), Ok(web)) => {
+            // A parameter file for another name is none for this node, which shows here.
+            tracing::info!(node = name, domain = context.domain_id(), parameters_given = given, "configured");
+            Ok(Startup { info: *info, web, node, parameters })
+        }
         (parameters, web) => {
             let faults = parameters.err().into_iter().chain(web.err()).flatten();
             Err(Failure::Configuration(faults.collect()))

@@ -5,7 +5,6 @@ mod joint_series;
 mod metrics;
 mod node;
 mod parameters;
-mod publishers;
 mod topic;
 
 use std::process::ExitCode;

@@ -2,10 +2,8 @@
 //! snapshot; and a topic's share of all families.
 
 use joint_state::Fault;
-use prometheus::{IntCounter, IntCounterVec, Opts, Registry, Result};
-use topic_watch::TopicMetrics;
-
-use crate::publishers::STATUSES;
+use prometheus::{IntCounter, IntCounterVec, Registry, Result};
+use topic_watch::{Registrar, STATUSES, TopicMetrics};
 
 /// Every family, for all topics.
 pub(crate) struct Families {
@@ -27,21 +25,18 @@ pub(crate) struct JointTopicMetrics {
 
 impl Families {
     pub(crate) fn register(registry: &Registry) -> Result<Self> {
-        let counter = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec> {
-            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(family.clone())).map(|()| family)
-        };
+        let registrar = Registrar::new(registry, &["topic_name"]);
         Ok(Self {
             topic: topic_watch::Families::register(registry, &[], STATUSES)?,
-            nonfinite: counter(
+            nonfinite: registrar.counter(
                 "ros_joint_nonfinite_total",
                 "Values that were NaN, which stands for no value, or infinite.",
-                &["topic_name", "field"],
+                &["field"],
             )?,
-            torn: counter(
+            torn: registrar.counter(
                 "ros_joint_torn_snapshots_total",
                 "Scrapes that show joint values of more than one moment, since messages left no gap to read in.",
-                &["topic_name"],
+                &[],
             )?,
         })
     }

@@ -33,13 +33,13 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let registry = Registry::new();
     let (names, take_in) = checked(&startup)?;
     let mut spinner = Spinner::new(&startup.node)?;
-    let ros_clock = ros_clock(&startup, &mut spinner, take_in)?;
+    let ros_clock = RosClock::as_configured(&startup, &mut spinner, take_in)?;
     let mut topics = watch(&startup, &mut spinner, &registry, clock, &ros_clock, names, take_in)?;
     let exporter = Arc::new(JointExporter {
         clock,
         stale_after_ns: AtomicU64::new(nanoseconds(startup.parameters.get(STALE_AFTER))),
         series: Mutex::new(
-            topics.iter().map(|topic| TopicSeries::new(&topic.view().name, topic.view().board.clone())).collect(),
+            topics.iter().map(|topic| TopicSeries::new(topic.view().name(), topic.view().board.clone())).collect(),
         ),
         topics: topics.iter().map(Topic::view).collect(),
         registry: registry.clone(),
@@ -54,7 +54,6 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
             if let Err(error) = topic.look(graph_changed, now) {
                 tracing::warn!(%error, "the publishers of a topic are not known");
             }
-            topic.tell_faults(now);
         }
     })?;
     let page = Page {
@@ -79,11 +78,6 @@ fn checked(startup: &Startup) -> Result<(Vec<String>, TakeIn), Failure> {
         faults.push(format!("parameter take_in: {error}"));
     }
     if faults.is_empty() { Ok((names, take_in)) } else { Err(Failure::Configuration(faults)) }
-}
-
-fn ros_clock(startup: &Startup, spinner: &mut Spinner, take_in: TakeIn) -> Result<RosClock, Failure> {
-    let simulated = startup.parameters.get::<bool>("use_sim_time");
-    Ok(if simulated { RosClock::simulated(&startup.node, spinner, take_in)? } else { RosClock::system() })
 }
 
 /// Says once that messages have no age because `/clock` is silent.
@@ -198,7 +192,7 @@ fn works(exporter: &Arc<JointExporter>, heartbeat: Heartbeat, patience: Duration
             return Err("the ROS thread has stopped turning".to_owned());
         }
         match exporter.topics.iter().find(|topic| topic.stuck_for(exporter.clock.now_ns()) > patience) {
-            Some(topic) => Err(format!("messages of {} are announced and not taken", topic.name)),
+            Some(topic) => Err(format!("messages of {} are announced and not taken", topic.name())),
             None => Ok(()),
         }
     })
@@ -212,7 +206,7 @@ fn tables(exporter: &Arc<JointExporter>) -> Arc<dyn Fn() -> Vec<Table> + Send + 
         let row = |topic: &Arc<TopicView>| {
             let status = topic.status(now_ns, stale_after_ns).name().to_owned();
             let publishers = topic.publishers().matched.to_string();
-            vec![topic.name.clone(), status, publishers, topic.metrics.topic.messages.get().to_string()]
+            vec![topic.name().to_owned(), status, publishers, topic.metrics.topic.messages.get().to_string()]
         };
         vec![Table {
             heading: "Topics".to_owned(),

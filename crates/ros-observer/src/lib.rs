@@ -38,7 +38,7 @@ pub use node::Node;
 pub use publisher::Publisher;
 pub use qos::{Durability, Qos, QosPolicy, Reliability};
 pub use qos_events::QosEvents;
-pub use service::Service;
+pub use service::{Reply, Service};
 pub use spin::{Spinner, Turn};
 pub use subscription::{Gid, MessageInfo, Subscription, SubscriptionProbe, TakeIn};
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use r2r_rcl::*;
 
 use crate::context::{Context, c_string, take_string};
-use crate::{Error, error::check, fast_dds};
+use crate::{Endpoint, Error, error::check, fast_dds};
 
 /// A ROS node. Cheap to clone; the node leaves the graph when the last clone and the last endpoint are gone.
 #[derive(Clone)]
@@ -63,10 +63,22 @@ impl Node {
 
     /// The fully qualified name, after remapping: `/namespace/name`.
     pub fn fully_qualified_name(&self) -> String {
-        // SAFETY: the node is initialised; the string belongs to it and is copied before anything else happens.
+        self.name().to_string_lossy().into_owned()
+    }
+
+    /// Whether this is the node's fully qualified name.
+    pub fn is_named(&self, full_name: &str) -> bool {
+        self.name().to_bytes() == full_name.as_bytes()
+    }
+
+    /// Whether an endpoint that the graph has is this node's own.
+    pub fn owns(&self, endpoint: &Endpoint) -> bool {
+        endpoint.node.as_deref().is_some_and(|name| self.is_named(name))
+    }
+
+    fn name(&self) -> &CStr {
+        // SAFETY: the node is initialised; the string belongs to it and stays as it is for as long as the node lives.
         unsafe { CStr::from_ptr(rcl_node_get_fully_qualified_name(self.handle.as_ptr())) }
-            .to_string_lossy()
-            .into_owned()
     }
 
     /// The full name of a topic, with the node's namespace and its remappings.

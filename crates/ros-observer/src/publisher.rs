@@ -12,6 +12,9 @@ use crate::context::c_string;
 use crate::node::NodeHandle;
 use crate::{Error, Node, Qos, error::check};
 
+/// What every serialized message begins with.
+const ENCAPSULATION_BYTES: usize = 4;
+
 /// Publishes messages of one type on one topic.
 pub struct Publisher<T> {
     rcl: Box<UnsafeCell<rcl_publisher_t>>,
@@ -60,6 +63,44 @@ impl<T: WrappedTypesupport> Publisher<T> {
         };
         T::destroy_msg(native);
         check(code, "publish")
+    }
+
+    /// Publishes one message of the type that is serialized already: 4 bytes of encapsulation, then CDR. Nothing is checked
+    /// but its length: whoever subscribes cannot read what is no message of the type.
+    ///
+    /// # Errors
+    /// When there is no encapsulation, or the middleware does not take it.
+    pub fn publish_serialized(&self, message: &[u8]) -> Result<(), Error> {
+        let operation = "publish";
+        if message.len() < ENCAPSULATION_BYTES {
+            let reason = "it has no encapsulation header".to_owned();
+            return Err(Error::new(operation, RCL_RET_INVALID_ARGUMENT as rcl_ret_t, reason));
+        }
+        // SAFETY: the allocator of a serialized message that is only read is never used; any valid one will do.
+        let allocator = unsafe { rcutils_get_default_allocator() };
+        let serialized = rcl_serialized_message_t {
+            buffer: message.as_ptr().cast_mut(),
+            buffer_length: message.len(),
+            buffer_capacity: message.len(),
+            allocator,
+        };
+        // SAFETY: the publisher is initialised; rcl takes the message as const, copies its bytes, which outlive the call,
+        // and keeps nothing.
+        let code = unsafe { rcl_publish_serialized_message(self.rcl.get(), &serialized, ptr::null_mut()) };
+        check(code, operation)
+    }
+
+    /// How many subscriptions match.
+    ///
+    /// # Errors
+    /// When the middleware does not say.
+    pub fn subscription_count(&self) -> Result<usize, Error> {
+        let mut count = 0;
+        let _guard = self.node.changing();
+        // SAFETY: the publisher is initialised; matching is counted under the middleware's own lock.
+        let code = unsafe { rcl_publisher_get_subscription_count(self.rcl.get(), &mut count) };
+        check(code, "count the subscriptions")?;
+        Ok(count)
     }
 }
 

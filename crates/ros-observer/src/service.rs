@@ -16,13 +16,27 @@ use crate::{Error, GuardCondition, Node, error::check};
 /// Most requests that one turn of the spinner answers.
 const BATCH_MAX: usize = 64;
 
-type Handler<S> =
-    Box<dyn FnMut(<S as WrappedServiceTypeSupport>::Request) -> <S as WrappedServiceTypeSupport>::Response + Send>;
+type Response<S> = <S as WrappedServiceTypeSupport>::Response;
+
+type Handler<S> = Box<dyn FnMut(<S as WrappedServiceTypeSupport>::Request) -> Reply<Response<S>> + Send>;
+
+/// Tells whether the answer is there yet, and what it is.
+type Later<R> = Box<dyn FnMut() -> Option<R> + Send>;
+
+/// What a service makes of a request.
+pub enum Reply<R> {
+    /// The answer.
+    Now(R),
+    /// The answer comes later: asked at every turn of the spinner until it is there. Whoever makes it wakes the spinner, and
+    /// whoever promises it sees to it that not too many wait.
+    Later(Later<R>),
+}
 
 /// Answers requests of one service with a function that runs on the spinner's thread.
 pub struct Service<S: WrappedServiceTypeSupport> {
     endpoint: ServiceEndpoint,
     handler: Handler<S>,
+    waiting: Vec<(rmw_request_id_t, Later<Response<S>>)>,
 }
 
 struct ServiceEndpoint {
@@ -39,7 +53,19 @@ impl<S: WrappedServiceTypeSupport> Service<S> {
     pub fn new(
         node: &Node,
         name: &str,
-        handler: impl FnMut(S::Request) -> S::Response + Send + 'static,
+        mut handler: impl FnMut(S::Request) -> S::Response + Send + 'static,
+    ) -> Result<Self, Error> {
+        Self::replying(node, name, move |request| Reply::Now(handler(request)))
+    }
+
+    /// As [`Service::new`], with a function that may answer later.
+    ///
+    /// # Errors
+    /// As of [`Service::new`].
+    pub fn replying(
+        node: &Node,
+        name: &str,
+        handler: impl FnMut(S::Request) -> Reply<S::Response> + Send + 'static,
     ) -> Result<Self, Error> {
         let operation = "make a service";
         let name = c_string(name, operation)?;
@@ -58,7 +84,7 @@ impl<S: WrappedServiceTypeSupport> Service<S> {
             // Before a service that was refused is dropped, which takes the lock again.
             drop(guard);
             check(code, operation)?;
-            Ok(Self { endpoint, handler: Box::new(handler) })
+            Ok(Self { endpoint, handler: Box::new(handler), waiting: Vec::new() })
         }
     }
 }
@@ -68,7 +94,7 @@ pub(crate) trait Answering: Send {
     /// From now on `wake` is triggered when requests have come, also before this call.
     fn announce_to(&mut self, wake: GuardCondition) -> Result<(), Error>;
     /// Answers the requests that wait, if any were announced, up to a batch: a flood of them must not keep the spinner from
-    /// the rest.
+    /// the rest. And those before whose answer has come by now.
     fn answer(&mut self) -> Result<(), Error>;
 }
 
@@ -90,15 +116,32 @@ impl<S: WrappedServiceTypeSupport> Answering for Service<S> {
                 answered = Err(error);
             }
         }
-        answered
+        answered.and(self.answer_waiting())
     }
 }
 
 impl<S: WrappedServiceTypeSupport> Service<S> {
     fn answer_one(&mut self) -> Result<(), Error> {
         let Some((mut id, request)) = take_request::<S>(&self.endpoint)? else { return Ok(()) };
-        let response = (self.handler)(request);
-        send_response::<S>(&self.endpoint, &mut id, &response)
+        match (self.handler)(request) {
+            Reply::Now(response) => send_response::<S>(&self.endpoint, &mut id, &response),
+            Reply::Later(later) => {
+                self.waiting.push((id, later));
+                Ok(())
+            }
+        }
+    }
+
+    fn answer_waiting(&mut self) -> Result<(), Error> {
+        let mut answered = Ok(());
+        self.waiting.retain_mut(|(id, later)| {
+            let Some(response) = later() else { return true };
+            if let Err(error) = send_response::<S>(&self.endpoint, id, &response) {
+                answered = Err(error);
+            }
+            false
+        });
+        answered
     }
 }
 

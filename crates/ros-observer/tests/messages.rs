@@ -5,12 +5,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
+use r2r::WrappedTypesupport;
 use r2r::rosgraph_msgs::msg::Clock;
 use r2r::sensor_msgs::msg::JointState;
 use r2r::std_srvs::srv::Trigger::{Request, Response, Service as Trigger};
 use ros_observer::{
-    Client, Context, Endpoint, MessageInfo, MessageType, Node, Publisher, Qos, QosEvents, QosPolicy, ResponseInfo,
-    Service, Spinner, Subscription, TakeIn,
+    Client, Context, Endpoint, MessageInfo, MessageType, Node, Publisher, Qos, QosEvents, QosPolicy, Reply,
+    ResponseInfo, Service, Spinner, Subscription, TakeIn,
 };
 
 const LONG_ENOUGH: Duration = Duration::from_secs(20);
@@ -360,6 +361,54 @@ fn a_client_gets_the_response_to_its_request() {
     }
     drop(client);
     spinner.turn(Duration::ZERO).expect("a turn");
+}
+
+#[test]
+fn a_service_may_answer_later_and_answers_others_meanwhile() {
+    let node = node("later");
+    let mut spinner = Spinner::new(&node).expect("a spinner");
+    let (promise, promised) = sync_channel::<Response>(1);
+    let mut promised = Some(promised);
+    let answer = move |_: Request| match promised.take() {
+        Some(promised) => Reply::Later(Box::new(move || promised.try_recv().ok())),
+        None => Reply::Now(Response { success: false, message: "one at a time".to_owned() }),
+    };
+    spinner.add_service(Service::<Trigger>::replying(&node, "asked", answer).expect("a service")).expect("added");
+    let (sender, answers) = sync_channel(2);
+    let note = move |info: ResponseInfo, response: Response| drop(sender.send((info.number, response.message)));
+    let client = Client::<Trigger>::new(&node, "asked", note).expect("a client");
+    spinner.add_client(&client).expect("added");
+    turn_until(&mut spinner, "an offered service", || client.is_offered().expect("a look"));
+
+    let (first, second) = (client.send(&Request {}).expect("sent"), client.send(&Request {}).expect("sent"));
+    let mut received = Vec::new();
+    turn_until(&mut spinner, "the answer of the second", || {
+        received.extend(answers.try_iter());
+        !received.is_empty()
+    });
+    assert_eq!(received, [(second, "one at a time".to_owned())]);
+    promise.send(Response { success: true, message: "done".to_owned() }).expect("somebody asks for it");
+    turn_until(&mut spinner, "the answer of the first", || {
+        received.extend(answers.try_iter());
+        received.len() == 2
+    });
+    assert_eq!(received[1], (first, "done".to_owned()));
+}
+
+#[test]
+fn a_serialized_message_is_published_as_it_is() {
+    let node = node("serialized");
+    let (publisher, _subscription, mut spinner, taken) = pair(&node, "states", TakeIn::WaitSet);
+    assert!(publisher.publish_serialized(&[0, 1, 0]).is_err(), "no encapsulation");
+    assert_eq!(publisher.subscription_count().expect("a count"), 1);
+    let bytes = message("wrist").to_serialized_bytes().expect("serialized");
+    publisher.publish_serialized(&bytes).expect("published");
+    let mut received = Vec::new();
+    turn_until(&mut spinner, "the message", || {
+        received.extend(taken.try_iter());
+        !received.is_empty()
+    });
+    assert!(received[0].0.starts_with(&bytes), "{:?}", received[0].0);
 }
 
 #[test]

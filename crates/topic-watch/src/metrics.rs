@@ -1,13 +1,10 @@
 //! The families of metrics of topics, but for what their messages say: their names, helps and buckets stand here alone.
 
-use std::fmt::Debug;
-
-use prometheus::core::{MetricVec, MetricVecBuilder};
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, Result,
 };
 
-use crate::TopicStatus;
+use crate::{Forget, Registrar, TopicStatus};
 
 const PROCESSING_BUCKETS_SECONDS: &[f64] = &[1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2, 1e-1];
 const INTERVAL_BUCKETS_SECONDS: &[f64] =
@@ -21,19 +18,6 @@ const TOPIC: &str = "topic_name";
 
 /// The reason of messages that the middleware announced and did not hand out.
 const TAKE_FAILED: &str = "take_failed";
-
-/// A family whose series can go.
-pub trait Forget {
-    /// Takes away the series with the values of these labels, if it is there.
-    fn forget<V: AsRef<str> + Debug>(&self, labels: &[V]);
-}
-
-impl<B: MetricVecBuilder> Forget for MetricVec<B> {
-    fn forget<V: AsRef<str> + Debug>(&self, labels: &[V]) {
-        // The result says no more than whether it was there.
-        drop(self.remove_label_values(labels));
-    }
-}
 
 /// Every family, for all topics.
 ///
@@ -87,19 +71,11 @@ impl Families {
     /// When a family of one of these names is registered already.
     #[allow(clippy::too_many_lines, reason = "a list of families, each told in full")]
     pub fn register(registry: &Registry, scope: &[&str], statuses: &'static [TopicStatus]) -> Result<Self> {
-        let labels = |more: &[&'static str]| [scope, &[TOPIC], more].concat();
-        let counter = |name: &str, help: &str, more: &[&'static str]| -> Result<IntCounterVec> {
-            let family = IntCounterVec::new(Opts::new(name, help), &labels(more))?;
-            registry.register(Box::new(family.clone())).map(|()| family)
-        };
-        let gauge = |name: &str, help: &str, more: &[&'static str]| -> Result<IntGaugeVec> {
-            let family = IntGaugeVec::new(Opts::new(name, help), &labels(more))?;
-            registry.register(Box::new(family.clone())).map(|()| family)
-        };
-        let histogram = |name: &str, help: &str, buckets: &[f64]| -> Result<HistogramVec> {
-            let family = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), &labels(&[]))?;
-            registry.register(Box::new(family.clone())).map(|()| family)
-        };
+        let labels = [scope, &[TOPIC]].concat();
+        let registrar = Registrar::new(registry, &labels);
+        let counter = |name: &str, help: &str, more: &[&str]| registrar.counter(name, help, more);
+        let gauge = |name: &str, help: &str, more: &[&str]| registrar.integer_gauge(name, help, more);
+        let histogram = |name: &str, help: &str, buckets: &[f64]| registrar.histogram(name, help, buckets);
         Ok(Self {
             messages: counter("ros_message_count_total", "Messages recorded, in whole or in part.", &[])?,
             processing: register_processing(registry)?,

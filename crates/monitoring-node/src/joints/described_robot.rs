@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,17 +18,25 @@ use topic_watch::Forget;
 use super::joint_command::{CommandType, JointCommands};
 use super::limit_families::{LimitFamilies, Rejections};
 use super::warning::Warning;
+use crate::losses::Losses;
 use crate::metrics::{Scope, lock, raise_to};
 
 /// The last part of the name of every description.
 pub(crate) const DESCRIPTION: &str = "robot_description";
-const STATES: &str = "joint_states";
+/// And of every topic of joint states.
+pub(crate) const STATES: &str = "joint_states";
 
 /// Messages kept for us by the middleware between two turns of the ROS thread.
 const DEPTH: usize = 1000;
 
+/// Publishers of one topic whose sequence numbers are followed at a time.
+const TRACKED_PUBLISHERS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
 /// How long a joint has to stand still, and another to move or a command to hold, for it to be frozen.
 const FROZEN_AFTER: Duration = Duration::from_secs(2);
+
+/// How long joints may come after their description before it is asked whether they are elsewhere.
+const JOINTS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Faulty descriptions are told of at most this often; every one counts.
 const WARN_EVERY: Duration = Duration::from_secs(60);
@@ -46,6 +55,10 @@ pub(crate) struct Robot {
     /// Once there is a description, and as soon as that is possible.
     states: Option<Subscription>,
     states_warning: Warning,
+    /// Since when the joints that are described are nowhere, and such as may be meant are elsewhere.
+    missed_since_ns: Option<u64>,
+    /// Whether it was told that the joints seem to be elsewhere.
+    is_stray_told: bool,
     commands: BTreeMap<String, Followed>,
     model: Arc<Mutex<Model>>,
     scope: Scope,
@@ -105,6 +118,8 @@ impl Robot {
             unserving: 0,
             states: None,
             states_warning: Warning::default(),
+            missed_since_ns: None,
+            is_stray_told: false,
             commands: BTreeMap::new(),
             model,
             scope,
@@ -127,6 +142,26 @@ impl Robot {
         }
         self.unserving = events.incompatible;
         Ok(())
+    }
+
+    /// Tells once where joint states are that may be meant for the description, when it has none.
+    pub(crate) fn look_for_joints(&mut self, stray: Option<&str>, now_ns: u64) {
+        let is_described = locked(&self.model).description.as_ref().is_some_and(|described| !described.is_empty());
+        let Some(stray) = stray.filter(|_| is_described && !self.is_stray_told) else {
+            self.missed_since_ns = None;
+            return;
+        };
+        let since_ns = *self.missed_since_ns.get_or_insert(now_ns);
+        if Duration::from_nanos(now_ns.saturating_sub(since_ns)) < JOINTS_WITHIN {
+            return;
+        }
+        self.is_stray_told = true;
+        tracing::warn!(
+            description = self.description_topic,
+            expected = self.states_topic,
+            found = stray,
+            "a robot is described, and its joints are not found: joint states have to be in the namespace of the description"
+        );
     }
 
     /// Follows the joints' states, unless it is not known yet what they may do.
@@ -155,6 +190,7 @@ impl Robot {
     fn subscribe_to_states(&self, node: &Node, with: &Following) -> Result<Subscription, Error> {
         let (model, clock) = (Arc::clone(&self.model), with.clock);
         let rejections = Rejections::new(&with.families.states_rejected, &self.scope, &self.states_topic);
+        let mut losses = Losses::new(&with.families.states_lost, &self.scope, &self.states_topic, TRACKED_PUBLISHERS);
         let mut recorder = Recorder::new(JOINTS_MAX, STALE_AFTER_NS);
         let (board, mut snapshot) = (recorder.board(), Snapshot::default());
         Subscription::new::<JointState>(
@@ -162,8 +198,9 @@ impl Robot {
             &self.states_topic,
             Qos::best_effort(DEPTH),
             TakeIn::WaitSet,
-            move |message, _| {
+            move |message, info| {
                 let now_ns = clock.now_ns();
+                losses.observe(info);
                 match recorder.record(message, now_ns) {
                     Ok(recorded) => {
                         recorded.faults.iter().for_each(|fault| rejections.count(fault));
@@ -233,15 +270,19 @@ impl Robot {
     ) -> Result<Subscription, Error> {
         let (model, clock) = (Arc::clone(&self.model), with.clock);
         let rejections = Rejections::new(&with.families.commands_rejected, &self.scope, topic);
+        let mut losses = Losses::new(&with.families.commands_lost, &self.scope, topic, TRACKED_PUBLISHERS);
         Subscription::of_type(
             MessageType::find(command_type.name)?,
             node,
             topic,
             Qos::best_effort(DEPTH),
             TakeIn::WaitSet,
-            move |message, _| match (command_type.read)(message) {
-                Ok(commands) => locked(&model).take_commands(&commands, system_time_ns(), clock.now_ns()),
-                Err(fault) => rejections.count(fault),
+            move |message, info| {
+                losses.observe(info);
+                match (command_type.read)(message) {
+                    Ok(commands) => locked(&model).take_commands(&commands, system_time_ns(), clock.now_ns()),
+                    Err(fault) => rejections.count(fault),
+                }
             },
         )
     }

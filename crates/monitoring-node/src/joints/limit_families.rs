@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use joint_limits::{Joint, Limits, Quantity};
 use joint_state::Fault;
-use prometheus::{CounterVec, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, Result};
-use topic_watch::Forget;
+use prometheus::{IntCounterVec, IntGaugeVec, Registry, Result};
+use topic_watch::{Forget, OpenFamily, Registrar};
 
-use crate::metrics::{SCOPE, Scope, Together, raise_to, registered};
+use crate::metrics::{SCOPE, Scope, Together};
 
 /// Every family of metrics of joint limits.
 pub(crate) struct LimitFamilies {
     pub(crate) together: Together,
-    margin: GaugeVec,
-    ratio: GaugeVec,
-    violations: IntCounterVec,
-    beyond: CounterVec,
-    frozen: IntGaugeVec,
+    margin: OpenFamily,
+    ratio: OpenFamily,
+    violations: OpenFamily,
+    beyond: OpenFamily,
+    frozen: OpenFamily,
     /// Joints of a description.
     pub(crate) described: IntGaugeVec,
     /// Descriptions that could not be read, or do not come at all.
@@ -25,6 +25,10 @@ pub(crate) struct LimitFamilies {
     pub(crate) states_rejected: IntCounterVec,
     /// For [`Rejections`].
     pub(crate) commands_rejected: IntCounterVec,
+    /// For [`crate::losses::Losses`].
+    pub(crate) states_lost: IntCounterVec,
+    /// For [`crate::losses::Losses`].
+    pub(crate) commands_lost: IntCounterVec,
     /// Topics that are not followed because there are too many.
     pub(crate) refused: IntCounterVec,
 }
@@ -32,46 +36,38 @@ pub(crate) struct LimitFamilies {
 impl LimitFamilies {
     #[allow(clippy::too_many_lines, reason = "a list of families, each told in full")]
     pub(crate) fn register(registry: &Registry, together: &Together) -> Result<Self> {
-        let labels = |more: &[&'static str]| [&SCOPE[..], &["topic_name"], more].concat();
-        let gauge = |name: &str, help: &str, more: &[&'static str]| {
-            registered(registry, GaugeVec::new(Opts::new(name, help), &labels(more))?)
+        let labels = [&SCOPE[..], &["topic_name"]].concat();
+        let (of_topic, of_domain) = (Registrar::new(registry, &labels), Registrar::new(registry, &["domain"]));
+        let counter = |name: &str, help: &str, more: &[&str]| of_topic.counter(name, help, more);
+        let gauge = |name: &str, help: &str, more: &[&str]| {
+            of_topic.add(OpenFamily::gauge(name, help, &of_topic.labels(&[&["joint_name"], more].concat()))?)
         };
-        let state = |name: &str, help: &str, more: &[&'static str]| {
-            registered(registry, IntGaugeVec::new(Opts::new(name, help), &labels(more))?)
-        };
-        let counter = |name: &str, help: &str, more: &[&'static str]| {
-            registered(registry, IntCounterVec::new(Opts::new(name, help), &labels(more))?)
+        let joint_counter = |name: &str, help: &str| {
+            of_topic.add(OpenFamily::counter(name, help, &of_topic.labels(&["joint_name", "quantity"]))?)
         };
         Ok(Self {
             together: Arc::clone(together),
             margin: gauge(
                 "ros_joint_limit_margin",
                 "How far the joint is from a limit of its description; below zero it is beyond it.",
-                &["joint_name", "quantity", "unit"],
+                &["quantity", "unit"],
             )?,
             ratio: gauge(
                 "ros_joint_limit_margin_ratio",
                 "The margin as a share of what is allowed: of half the range of positions, of the velocity or effort.",
-                &["joint_name", "quantity"],
+                &["quantity"],
             )?,
-            violations: counter(
-                "ros_joint_limit_violations_total",
-                "Times that the joint went beyond a limit.",
-                &["joint_name", "quantity"],
+            violations: joint_counter("ros_joint_limit_violations_total", "Times that the joint went beyond a limit.")?,
+            beyond: joint_counter(
+                "ros_joint_limit_violation_seconds_total",
+                "Time that the joint was beyond a limit.",
             )?,
-            beyond: registered(
-                registry,
-                CounterVec::new(
-                    Opts::new("ros_joint_limit_violation_seconds_total", "Time that the joint was beyond a limit."),
-                    &labels(&["joint_name", "quantity"]),
-                )?,
-            )?,
-            frozen: state(
+            frozen: gauge(
                 "ros_joint_frozen",
                 "1 while the joint stands still and another of its robot moves, or a command asks it to move.",
-                &["joint_name"],
+                &[],
             )?,
-            described: state(
+            described: of_topic.integer_gauge(
                 "ros_robot_description_joints",
                 "Joints that the robot's description says may move.",
                 &[],
@@ -91,15 +87,20 @@ impl LimitFamilies {
                 "Commands to joints that could not be read, by reason.",
                 &["reason"],
             )?,
-            refused: registered(
-                registry,
-                IntCounterVec::new(
-                    Opts::new(
-                        "ros_robot_topics_refused_total",
-                        "Descriptions and topics of commands that are not followed, since there are too many.",
-                    ),
-                    &["domain"],
-                )?,
+            states_lost: counter(
+                "ros_joint_states_lost_total",
+                "Joint states, of those held against limits, missing in the sequence numbers of a publisher.",
+                &[],
+            )?,
+            commands_lost: counter(
+                "ros_joint_commands_lost_total",
+                "Commands to joints missing in the sequence numbers of a publisher.",
+                &[],
+            )?,
+            refused: of_domain.counter(
+                "ros_robot_topics_refused_total",
+                "Descriptions and topics of commands that are not followed, since there are too many.",
+                &[],
             )?,
         })
     }
@@ -107,7 +108,7 @@ impl LimitFamilies {
     /// Shows the margins of a joint and whether it is frozen, where it was seen lately, and the counters of its limits.
     pub(crate) fn show_joint(&self, labels: &[&str], joint: &Joint, is_frozen: bool, is_fresh: bool) {
         if is_fresh {
-            self.frozen.with_label_values(labels).set(i64::from(is_frozen));
+            self.frozen.set(labels, f64::from(u8::from(is_frozen)));
         } else {
             self.frozen.forget(labels);
         }
@@ -116,8 +117,8 @@ impl LimitFamilies {
             let with_unit = [&labels[..], &[quantity.unit(joint.limits().motion)]].concat();
             match joint.margin(quantity).filter(|_| is_fresh) {
                 Some(margin) => {
-                    self.margin.with_label_values(&with_unit).set(margin.absolute);
-                    self.ratio.with_label_values(&labels).set(margin.ratio);
+                    self.margin.set(&with_unit, margin.absolute);
+                    self.ratio.set(&labels, margin.ratio);
                 }
                 None => {
                     self.margin.forget(&with_unit);
@@ -125,8 +126,8 @@ impl LimitFamilies {
                 }
             }
             if has_limit(joint.limits(), quantity) {
-                raise_to(&self.violations.with_label_values(&labels), joint.violations(quantity));
-                raise_to(&self.beyond.with_label_values(&labels), joint.seconds_beyond(quantity));
+                self.violations.raise_to(&labels, joint.violations(quantity) as f64);
+                self.beyond.raise_to(&labels, joint.seconds_beyond(quantity));
             }
         }
     }
@@ -179,5 +180,32 @@ impl Drop for Rejections {
         for fault in Fault::ALL {
             self.family.forget(&self.with(fault));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use joint_limits::{Description, JointValues};
+
+    use super::*;
+
+    const URDF: &str = r#"<robot name="a"><link name="a"/><link name="b"/><joint name="hinge" type="revolute">
+        <parent link="a"/><child link="b"/><limit lower="-1" upper="1" velocity="1" effort="1"/></joint></robot>"#;
+
+    #[test]
+    fn joints_whose_names_run_together_with_their_topics_alike_are_told_apart() {
+        let registry = Registry::new();
+        let families = LimitFamilies::register(&registry, &Together::default()).expect("names that do not clash");
+        let description = Description::read(URDF).expect("a good description");
+        let mut joint = Joint::new(description.limits("hinge").expect("a joint").clone());
+        joint.observe(JointValues { position: 2.0, velocity: 0.0, effort: 0.0 }, 1);
+        let labels = [["0", "", "/joint_states", "/b/joint_states"], ["0", "", "/joint_states/b/joint_states", ""]];
+        let series = || registry.gather().iter().map(|family| family.get_metric().len()).collect::<Vec<_>>();
+        families.show_joint(&labels[0], &joint, true, true);
+        let of_one = series();
+        families.show_joint(&labels[1], &joint, false, true);
+        assert_eq!((of_one.len(), series()), (5, of_one.iter().map(|count| 2 * count).collect()));
+        families.forget_joint(&labels[0], &joint);
+        assert_eq!(series(), of_one);
     }
 }

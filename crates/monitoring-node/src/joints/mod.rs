@@ -14,10 +14,11 @@ use ros_observer::{Endpoint, Error, NamesAndTypes, Node, Spinner};
 
 pub(crate) use limit_families::LimitFamilies;
 
-use self::described_robot::{CommandTopic, DESCRIPTION, Following, Robot, namespace};
+use self::described_robot::{CommandTopic, DESCRIPTION, Following, Robot, STATES, namespace};
 use self::warning::Warning;
 use crate::metrics::{Scope, lock};
 use crate::parameters::Settings;
+use crate::refusals::Refusals;
 
 const DESCRIPTION_TYPE: &str = "std_msgs/msg/String";
 const STATES_TYPE: &str = "sensor_msgs/msg/JointState";
@@ -32,16 +33,18 @@ pub(crate) struct JointLimits {
     robots: BTreeMap<String, Robot>,
     /// Descriptions that could not be subscribed to.
     warnings: BTreeMap<String, Warning>,
-    /// Topics beyond a limit, so that each is counted once.
-    beyond: BTreeSet<String>,
+    /// Topics beyond a limit.
+    beyond: Refusals,
 }
 
 impl JointLimits {
     pub(crate) fn new(families: Arc<LimitFamilies>, domain: &str, clock: MonotonicClock) -> Self {
-        // A counter shows from the start.
-        families.refused.with_label_values(&[domain]);
+        let told = format!(
+            "too many descriptions or topics of commands to follow: {ROBOTS_MAX} robots, {COMMAND_TOPICS_MAX} topics of each"
+        );
+        let beyond = Refusals::new(&families.refused, domain, told);
         let with = Following { families, clock };
-        Self { with, robots: BTreeMap::new(), warnings: BTreeMap::new(), beyond: BTreeSet::new() }
+        Self { with, robots: BTreeMap::new(), warnings: BTreeMap::new(), beyond }
     }
 
     /// Takes the topics that there are now. One that fails does not stop the others.
@@ -62,7 +65,7 @@ impl JointLimits {
         // First, since a topic may have another robot now, and its series have the same names.
         self.robots.values_mut().for_each(|robot| robot.release_commands(&commands));
         beyond.extend(self.follow_commands(node, spinner, commands));
-        self.tell_beyond(beyond, scope_of);
+        self.beyond.refuse_only(&beyond);
         failed
     }
 
@@ -135,16 +138,32 @@ impl JointLimits {
         failed: &mut Result<(), Error>,
     ) {
         let now_ns = self.with.clock.now_ns();
+        let stray = self.stray_states(node, settings, graph);
         for robot in self.robots.values_mut() {
             if let Err(error) = robot.look_at_description(now_ns) {
                 *failed = Err(error);
             }
             if !settings.watches(robot.states_topic()) {
                 robot.release_states();
-            } else if has_type(graph, robot.states_topic(), STATES_TYPE) {
+                continue;
+            }
+            if has_type(graph, robot.states_topic(), STATES_TYPE) {
                 robot.follow_states(node, spinner, &self.with);
             }
+            let is_published = node.publishers(robot.states_topic()).map_or(true, |found| !found.is_empty());
+            robot.look_for_joints(stray.as_deref().filter(|_| !is_published), now_ns);
         }
+    }
+
+    /// A topic of joint states that somebody publishes and that is no robot's.
+    fn stray_states(&self, node: &Node, settings: &Settings, graph: &NamesAndTypes) -> Option<String> {
+        let is_stray = |topic: &&String| {
+            let is_robots = self.robots.values().any(|robot| robot.states_topic() == *topic);
+            topic.rsplit('/').next() == Some(STATES) && !is_robots && settings.watches(topic)
+        };
+        let is_published = |topic: &&String| node.publishers(topic).is_ok_and(|publishers| !publishers.is_empty());
+        let mut named = graph.keys().filter(is_stray).filter(|topic| has_type(graph, topic, STATES_TYPE));
+        named.find(is_published).cloned()
     }
 
     /// The topics that commands may come on. They are followed as soon as anybody waits for commands there: who gives them
@@ -171,8 +190,7 @@ impl JointLimits {
     /// A topic as one of commands, if it has their type and belongs to a robot.
     fn command_topic(&self, node: &Node, topic: &str) -> Result<Option<CommandTopic>, Error> {
         let Some(robot) = self.robot_of(topic) else { return Ok(None) };
-        let own_name = node.fully_qualified_name();
-        let is_foreign = |endpoint: &&Endpoint| endpoint.node.as_deref() != Some(&own_name);
+        let is_foreign = |endpoint: &&Endpoint| !node.owns(endpoint);
         let (publishers, subscriptions) = (node.publishers(topic)?, node.subscriptions(topic)?);
         let types = publishers.iter().chain(&subscriptions).filter(is_foreign).map(|endpoint| &*endpoint.topic_type);
         Ok(joint_command::find_type(types).map(|command_type| CommandTopic {
@@ -205,22 +223,6 @@ impl JointLimits {
             }
         }
         beyond
-    }
-
-    /// Counts each topic that is newly too much, and tells of the first.
-    fn tell_beyond(&mut self, beyond: BTreeSet<String>, scope_of: impl Fn(&str) -> Scope) {
-        for topic in beyond.difference(&self.beyond) {
-            self.with.families.refused.with_label_values(&[&scope_of(topic).domain]).inc();
-        }
-        if let Some(topic) = beyond.first().filter(|_| self.beyond.is_empty()) {
-            tracing::warn!(
-                topic,
-                ROBOTS_MAX,
-                COMMAND_TOPICS_MAX,
-                "too many descriptions or topics of commands to follow"
-            );
-        }
-        self.beyond = beyond;
     }
 
     /// Shows how the joints are now.

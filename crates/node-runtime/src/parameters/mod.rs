@@ -3,7 +3,7 @@
 mod constraint;
 mod services;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,11 +13,16 @@ use constraint::shortened;
 use r2r::ParameterValue;
 use ros_observer::{Error, Node, Spinner};
 
+use crate::is_full_name;
+
+/// Values of a node's parameters: those of a kind have whatever names somebody chooses.
+const VALUES_MAX: usize = 4096;
+
 /// One parameter, or many of one kind: all that is known of it stands here and nowhere else.
 #[derive(Debug, Clone)]
 pub struct Declaration {
-    /// The name. With a part `*`, as in `topics.*.rate`, it stands for the parameters of all topics, each of which is there
-    /// only once it has a value.
+    /// The name. With a part `/*`, as in `topics./*.rate`, it stands for the parameters of everything that has a full name in
+    /// ROS, as of all topics; each of them is there only once it has a value.
     pub name: &'static str,
     /// The value unless another is given, but for a name with `*`; its type is the parameter's type.
     pub default: ParameterValue,
@@ -52,6 +57,15 @@ pub(crate) enum Refusal {
     BadValue { name: String, reason: String },
     #[error("parameter {name}: can only be given at the start")]
     ReadOnly { name: String },
+    #[error(
+        "parameter {name}: has no value, and ROS reads an empty list, of a file or after :=, as none: leave it out, then it \
+         is {default}"
+    )]
+    EmptyList { name: String, default: String },
+    #[error("parameter {name}: {which:?} is no full name: letters, digits, _ and /, as in /robot1/scan")]
+    BadName { name: String, which: String },
+    #[error("parameter {name}: there are {VALUES_MAX} parameters already")]
+    TooMany { name: String },
 }
 
 impl Parameters {
@@ -65,8 +79,8 @@ impl Parameters {
         let parameters = Self { declarations: declarations.into(), values: Arc::new(Mutex::new(values)) };
         let mut faults = Vec::new();
         for (name, value) in overrides {
-            match parameters.checked(&name, value) {
-                Ok((_, value)) => drop(parameters.values().insert(name, value)),
+            match parameters.given(&name, value) {
+                Ok(value) => drop(parameters.values().insert(name, value)),
                 Err(refusal) => faults.push(refusal.to_string()),
             }
         }
@@ -86,7 +100,7 @@ impl Parameters {
         value.try_into().expect("the parameter is declared with this type")
     }
 
-    /// What stands in the place of `*` in the names of the parameters of this kind that have a value, and the value.
+    /// What stands in the place of `/*` in the names of the parameters of this kind that have a value, and the value.
     ///
     /// # Panics
     /// When no such kind is declared, or has another type: a fault of the node's own code.
@@ -149,7 +163,30 @@ impl Parameters {
         }
         let verdict = declared.constraint.check(&value);
         verdict.map_err(|reason| Refusal::BadValue { name: shortened(name), reason })?;
+        if let Some(which) = declared.which(name).filter(|which| !is_full_name(which)) {
+            return Err(Refusal::BadName { name: shortened(name), which: shortened(which) });
+        }
         Ok((declared, value))
+    }
+
+    /// As `checked`, for a value that is given at the start.
+    fn given(&self, name: &str, value: ParameterValue) -> Result<ParameterValue, Refusal> {
+        let declared = self.declaration(name).filter(|declared| declared.is_list());
+        if let Some(declared) = declared.filter(|_| value == ParameterValue::NotSet) {
+            return Err(Refusal::EmptyList { name: shortened(name), default: text(&declared.default) });
+        }
+        let (_, value) = self.checked(name, value)?;
+        self.check_room(&[name]).map(|()| value)
+    }
+
+    /// Whether these may all have values.
+    fn check_room(&self, names: &[&str]) -> Result<(), Refusal> {
+        let values = self.values();
+        let new: BTreeSet<&str> = names.iter().filter(|name| !values.contains_key(**name)).copied().collect();
+        match new.last() {
+            Some(name) if values.len() + new.len() > VALUES_MAX => Err(Refusal::TooMany { name: shortened(name) }),
+            _ => Ok(()),
+        }
     }
 
     /// As `checked`, and that the parameter may be set now. One of a kind may also be set to nothing, as `ros2 param delete` does.
@@ -173,15 +210,20 @@ impl Declaration {
         format!("  {}\n          {}{default}\n", self.name, self.description)
     }
 
-    /// What stands before and after the `*` of the name, if it has one.
+    /// What stands before and after the `/*` of the name, if it has one.
     fn around(&self) -> Option<(&'static str, &'static str)> {
-        self.name.split_once('*')
+        self.name.split_once("/*")
     }
 
-    /// What stands in the place of the `*`, if `name` is of this kind.
+    /// What stands in the place of the `/*`, if `name` is of this kind.
     fn which<'a>(&self, name: &'a str) -> Option<&'a str> {
         let (before, after) = self.around()?;
-        name.strip_prefix(before)?.strip_suffix(after).filter(|which| !which.is_empty())
+        name.strip_prefix(before)?.strip_suffix(after).filter(|which| which.starts_with('/'))
+    }
+
+    fn is_list(&self) -> bool {
+        use ParameterValue::{BoolArray, ByteArray, DoubleArray, IntegerArray, StringArray};
+        matches!(self.default, BoolArray(_) | ByteArray(_) | IntegerArray(_) | DoubleArray(_) | StringArray(_))
     }
 }
 
@@ -222,7 +264,7 @@ mod tests {
                 constraint: Constraint::OneOf(&["auto", "reliable"]),
             },
             Declaration {
-                name: "topics.*.rate",
+                name: "topics./*.rate",
                 default: ParameterValue::Double(0.0),
                 description: "Hertz.",
                 settable: true,
@@ -238,10 +280,16 @@ mod tests {
             ("topics./odom.rate".to_owned(), ParameterValue::Double(50.0)),
         ];
         let parameters = Parameters::load(declarations(), overrides).expect("good values");
-        let rates = parameters.all::<f64>("topics.*.rate");
+        let rates = parameters.all::<f64>("topics./*.rate");
         assert_eq!(rates, [("/odom".to_owned(), 50.0), ("/scan".to_owned(), 10.0)]);
         assert!(parameters.settable("topics./imu.rate", ParameterValue::Double(1.0)).is_ok());
-        for (name, value) in [("topics..rate", 1.0), ("topics./imu.rates", 1.0), ("topics./imu.rate", -1.0)] {
+        for (name, value) in [
+            ("topics..rate", 1.0),
+            ("topics./imu.rates", 1.0),
+            ("topics./imu.rate", -1.0),
+            ("topics./.rate", 1.0),
+            ("topics./a b.rate", 1.0),
+        ] {
             assert!(parameters.settable(name, ParameterValue::Double(value)).is_err(), "{name}");
         }
         assert_eq!(parameters.settable("topics./scan.rate", ParameterValue::NotSet), Ok(ParameterValue::NotSet));
@@ -253,7 +301,50 @@ mod tests {
         let told: Vec<_> = declarations().iter().map(Declaration::help).collect();
         assert_eq!(told[0], "  stale_after\n          Seconds. [default: 5.0]\n");
         assert_eq!(told[1], "  qos\n          Reliability. [default: \"auto\"]\n");
-        assert_eq!(told[2], "  topics.*.rate\n          Hertz.\n");
+        assert_eq!(told[2], "  topics./*.rate\n          Hertz.\n");
+    }
+
+    #[test]
+    fn a_name_that_ros_does_not_have_is_told_with_what_is_wrong() {
+        let fault = |name: &str| {
+            let overrides = vec![(name.to_owned(), ParameterValue::Double(1.0))];
+            Parameters::load(declarations(), overrides).err().expect("a fault").remove(0)
+        };
+        assert!(fault("topics./a b.rate").contains("\"/a b\" is no full name"), "{}", fault("topics./a b.rate"));
+        assert!(fault("topics.a.rate").contains("not known"), "{}", fault("topics.a.rate"));
+    }
+
+    #[test]
+    fn parameters_of_a_kind_have_a_limit() {
+        let value = ParameterValue::Double(1.0);
+        let named = |number| format!("topics./t{number}.rate");
+        // Those that have one name each are values too.
+        let room = VALUES_MAX - 2;
+        let overrides = |count| (0..count).map(|number| (named(number), value.clone())).collect();
+        let faults = Parameters::load(declarations(), overrides(room + 1)).err().expect("a fault");
+        assert!(faults.len() == 1 && faults[0].contains("4096"), "{faults:?}");
+        let parameters = Parameters::load(declarations(), overrides(room - 1)).expect("fewer than there is room for");
+        assert_eq!(parameters.check_room(&[&named(0), &named(0), "qos"]), Ok(()));
+        assert_eq!(parameters.check_room(&[&named(room), &named(room)]), Ok(()));
+        let refusal = Refusal::TooMany { name: named(room + 1) };
+        assert_eq!(parameters.check_room(&[&named(room), &named(room + 1)]), Err(refusal));
+    }
+
+    #[test]
+    fn an_empty_list_is_told_of_as_what_ros_makes_of_it() {
+        let names = Declaration {
+            name: "names",
+            default: ParameterValue::StringArray(vec!["a".into()]),
+            constraint: Constraint::Any,
+            ..declarations().remove(1)
+        };
+        let fault = |name: &str| {
+            let overrides = vec![(name.to_owned(), ParameterValue::NotSet)];
+            let declarations = declarations().into_iter().chain([names.clone()]).collect();
+            Parameters::load(declarations, overrides).err().expect("a fault").remove(0)
+        };
+        assert!(fault("names").contains("empty list") && fault("names").ends_with("is [\"a\"]"), "{}", fault("names"));
+        assert!(fault("qos").contains("is not set, must be string"), "{}", fault("qos"));
     }
 
     #[test]
@@ -266,7 +357,7 @@ mod tests {
         let faults = Parameters::load(declarations(), overrides).err().unwrap();
         assert_eq!(faults.len(), 3, "{faults:?}");
         assert!(
-            faults[0].contains("stale_afer") && faults[0].contains("known are stale_after, qos, topics.*.rate"),
+            faults[0].contains("stale_afer") && faults[0].contains("known are stale_after, qos, topics./*.rate"),
             "{faults:?}"
         );
         assert!(faults[1].contains("stale_after") && faults[1].contains("0.001"), "{faults:?}");

@@ -80,6 +80,18 @@ impl Parameters {
         srv::DescribeParameters::Response { descriptors: request.names.iter().map(describe).collect() }
     }
 
+    /// The values as they would be stored, if all of them may be set now.
+    fn all_settable(&self, parameters: Vec<msg::Parameter>) -> Result<Vec<(String, ParameterValue)>, Refusal> {
+        let settable = |parameter: msg::Parameter| {
+            let value = self.settable(&parameter.name, from_message(parameter.value))?;
+            Ok((parameter.name, value))
+        };
+        let settable = parameters.into_iter().map(settable).collect::<Result<Vec<_>, Refusal>>()?;
+        let given = settable.iter().filter(|(_, value)| *value != ParameterValue::NotSet);
+        self.check_room(&given.map(|(name, _)| name.as_str()).collect::<Vec<_>>())?;
+        Ok(settable)
+    }
+
     fn answer_list(&self, request: &srv::ListParameters::Request) -> srv::ListParameters::Response {
         let names: Vec<_> = self.values().keys().filter(|name| is_listed(name, request)).cloned().collect();
         let prefixes: BTreeSet<_> =
@@ -114,7 +126,7 @@ struct Setter {
 
 impl Setter {
     fn answer_set(&self, request: srv::SetParameters::Request) -> srv::SetParameters::Response {
-        let set_one = |parameter| result_of(self.check(parameter).map(|checked| self.apply(vec![checked])));
+        let set_one = |parameter| result_of(self.check(vec![parameter]).map(|checked| self.apply(checked)));
         srv::SetParameters::Response { results: request.parameters.into_iter().map(set_one).collect() }
     }
 
@@ -122,15 +134,13 @@ impl Setter {
         &self,
         request: srv::SetParametersAtomically::Request,
     ) -> srv::SetParametersAtomically::Response {
-        let checked: Result<Vec<_>, _> =
-            request.parameters.into_iter().map(|parameter| self.check(parameter)).collect();
+        let checked = self.check(request.parameters);
         srv::SetParametersAtomically::Response { result: result_of(checked.map(|checked| self.apply(checked))) }
     }
 
-    fn check(&self, parameter: msg::Parameter) -> Result<(String, ParameterValue), Refusal> {
-        let value = self.parameters.settable(&parameter.name, from_message(parameter.value));
-        let value = value.inspect_err(|refusal| tracing::warn!(%refusal, "a parameter was not set"))?;
-        Ok((parameter.name, value))
+    fn check(&self, parameters: Vec<msg::Parameter>) -> Result<Vec<(String, ParameterValue)>, Refusal> {
+        let checked = self.parameters.all_settable(parameters);
+        checked.inspect_err(|refusal| tracing::warn!(%refusal, "a parameter was not set"))
     }
 
     fn apply(&self, changes: Vec<(String, ParameterValue)>) {

@@ -1,10 +1,11 @@
-//! The publishers of a topic, and what they make of it.
+//! The publishers of a topic that is asked for by its name and type, and what they make of it.
 
 use ros_observer::Gid;
-use topic_watch::TopicStatus;
 
-/// The states that this node tells apart.
-pub(crate) const STATUSES: &[TopicStatus] = &[
+use crate::TopicStatus;
+
+/// The states that are told apart of such a topic.
+pub const STATUSES: &[TopicStatus] = &[
     TopicStatus::NoPublisher,
     TopicStatus::TypeMismatch,
     TopicStatus::QosIncompatible,
@@ -15,16 +16,18 @@ pub(crate) const STATUSES: &[TopicStatus] = &[
 
 /// A publisher of the topic that does not reach us.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mismatch {
-    pub(crate) publisher: Gid,
+pub struct Mismatch {
+    /// The publisher.
+    pub publisher: Gid,
     /// `None` where it is not a ROS node, or discovery has not come to it yet.
-    pub(crate) node: Option<String>,
-    pub(crate) cause: Cause,
+    pub node: Option<String>,
+    /// Why.
+    pub cause: Cause,
 }
 
 /// Why a publisher does not reach us; the one farthest from what is wanted comes first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Cause {
+pub enum Cause {
     /// It publishes this other type.
     Type(String),
     /// Its QoS does not offer what we ask for, in the middleware's words.
@@ -33,18 +36,19 @@ pub(crate) enum Cause {
 
 /// What is known of a topic's publishers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Publishers {
+pub struct Publishers {
     /// How many match.
-    pub(crate) matched: usize,
-    /// How many could, by type and QoS; more than match for a moment, or where something else keeps them from us.
-    pub(crate) compatible: usize,
+    pub matched: usize,
+    /// The nodes of those that could, by type and QoS, as in [`Mismatch::node`]; more than match for a moment, or where
+    /// something else keeps them from us.
+    pub compatible: Vec<Option<String>>,
     /// Those that cannot.
-    pub(crate) mismatches: Vec<Mismatch>,
+    pub mismatches: Vec<Mismatch>,
 }
 
 /// Judges a topic by its publishers and the nanoseconds since its last message, if there was one.
 pub(crate) fn judge(publishers: &Publishers, last_message_age_ns: Option<u64>, stale_after_ns: u64) -> TopicStatus {
-    if publishers.matched.max(publishers.compatible) == 0 {
+    if publishers.matched.max(publishers.compatible.len()) == 0 {
         return match publishers.mismatches.iter().map(|mismatch| &mismatch.cause).max() {
             None => TopicStatus::NoPublisher,
             Some(Cause::Type(_)) => TopicStatus::TypeMismatch,
@@ -69,7 +73,7 @@ mod tests {
         let wrong_qos = mismatch(Cause::Qos("reliability".into()));
         let publishers = |matched, mismatches: &[&Mismatch]| Publishers {
             matched,
-            compatible: matched,
+            compatible: vec![None; matched],
             mismatches: mismatches.iter().copied().cloned().collect(),
         };
         for (publishers, age_ns, expected) in [
@@ -82,8 +86,8 @@ mod tests {
             (publishers(1, &[&wrong_type]), None, TopicStatus::Silent),
             (publishers(1, &[]), Some(11), TopicStatus::Stale),
             (publishers(2, &[&wrong_qos]), Some(10), TopicStatus::Ok),
-            (Publishers { compatible: 1, ..publishers(0, &[&wrong_type]) }, None, TopicStatus::Silent),
-            (Publishers { compatible: 1, ..publishers(0, &[]) }, Some(11), TopicStatus::Stale),
+            (Publishers { compatible: vec![None], ..publishers(0, &[&wrong_type]) }, None, TopicStatus::Silent),
+            (Publishers { compatible: vec![None], ..publishers(0, &[]) }, Some(11), TopicStatus::Stale),
         ] {
             assert_eq!(judge(&publishers, age_ns, 10), expected, "{publishers:?} {age_ns:?}");
         }
