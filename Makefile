@@ -2,7 +2,7 @@
 # RUN steps into the ROS 2 that scripts/setup.sh found or made.
 RUN := scripts/with-ros.sh
 
-.PHONY: help setup build test check demo bench clean
+.PHONY: help setup build test check demo experiment bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -23,8 +23,11 @@ test: setup ## every test
 check: setup ## formatting, lints, documentation, licences, scripts
 	$(RUN) scripts/check.sh
 
-demo: build ## the exporter watches a simulated robot arm, until Ctrl-C (DEMO_PORT, DEMO_SECONDS)
+demo: build ## a robot and its twin in physics, watched, until Ctrl-C (DEMO_PORT, DEMO_SECONDS)
 	@$(RUN) python3 scripts/demo.py
+
+experiment: build ## a delay told from a fault: runs it, keeps and draws it in docs/
+	@scripts/experiment.sh
 
 bench: setup ## compare with Python and with bare loops
 	scripts/bench.sh

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from interference import Interference
-from measurements import cpu, latency, max_rate, scrape, soak, start, watch
+from measurements import cpu, latency, max_rate, scrape, soak, start, synchronize, watch
 from measurements.settings import CONTENDERS, Settings
 from processes import Bench, BenchError
 
@@ -27,6 +27,7 @@ MEASUREMENTS = {
     "latency": latency,
     "start": start,
     "watch": watch,
+    "synchronize": synchronize,
 }
 
 

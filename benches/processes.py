@@ -173,6 +173,14 @@ class Process:
         return psutil.Process(self.child.pid).memory_info().rss
 
 
+def processors_used(processes, window_seconds):
+    """How many processors each of them keeps busy."""
+    before, began = [process.cpu_seconds() for process in processes], time.monotonic()
+    time.sleep(window_seconds)
+    after, ended = [process.cpu_seconds() for process in processes], time.monotonic()
+    return [(last - first) / (ended - began) for first, last in zip(before, after)]
+
+
 class Load(Process):
     """joint_state_load with the given arguments, and options written as keyword arguments."""
 
@@ -224,16 +232,15 @@ class Receiver(Process):
                 return counts
 
 
-class ReportingReceiver(Receiver):
-    """A receiver that reports on its standard output, when it is ready and when it gets SIGUSR1."""
+class Reporting(Process):
+    """Reports on its standard output, when it is ready and when it gets SIGUSR1."""
 
     def wait_ready(self):
         self.read_report()
 
-    def counts(self):
+    def report(self):
         self.child.send_signal(signal.SIGUSR1)
-        report = self.read_report()
-        return Counts(report["taken"], report["lost"])
+        return self.read_report()
 
     def read_report(self):
         line = self.child.stdout.readline()
@@ -241,6 +248,23 @@ class ReportingReceiver(Receiver):
             self.child.wait()
             self.check_alive()
         return json.loads(line)
+
+
+class ReportingReceiver(Reporting, Receiver):
+    """A receiver that reports."""
+
+    def counts(self):
+        report = self.report()
+        return Counts(report["taken"], report["lost"])
+
+
+class ServiceLoad(Reporting):
+    """service_load; each of its reports is of the requests since the one before."""
+
+    name = "service load"
+
+    def __init__(self, bench, domain_id, service, rate):
+        super().__init__(bench, domain_id, [bench.program("service_load"), service, "--rate", str(rate)])
 
 
 class BareLoop(ReportingReceiver):
@@ -274,19 +298,34 @@ def message_counts(text):
     return Counts(int(received), int(sample_sum(text, "ros_messages_lost_total") or 0))
 
 
-class Exporter(HttpReceiver):
-    """ros_metrics_exporter with its default parameters."""
+class Node(HttpReceiver):
+    """A node of ours, with its default parameters but for the options."""
 
-    name = "exporter"
+    program = ""
     options = ()
 
-    def __init__(self, bench, domain_id, port=None):
+    def __init__(self, bench, domain_id, *options, port=None):
         port = port or free_port()
-        command = [bench.program("ros_metrics_exporter"), "--web.listen-address", f"127.0.0.1:{port}", *self.options]
+        options = [*self.options, *options]
+        command = [bench.program(self.program), "--web.listen-address", f"127.0.0.1:{port}", *options]
         super().__init__(bench, domain_id, command, port)
 
     def counts(self):
         return message_counts(self.client.scrape())
+
+
+class Exporter(Node):
+    """ros_metrics_exporter."""
+
+    name = "exporter"
+    program = "ros_metrics_exporter"
+
+
+class SynchronizationNode(Node):
+    """synchronization_node."""
+
+    name = "synchronization_node"
+    program = "synchronization_node"
 
 
 class PythonExporter(HttpReceiver):

@@ -8,9 +8,10 @@ import argparse
 
 import rclpy
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
+
+from python_node import spin_to_the_end
 
 POSITION = Gauge("ros_joint_position", "Last position of a joint", ["topic_name", "joint_name"])
 VELOCITY = Gauge("ros_joint_velocity", "Last velocity of a joint", ["topic_name", "joint_name"])
@@ -48,13 +49,7 @@ def main():
     start_http_server(arguments.port, addr="127.0.0.1")
     rclpy.init(args=ros_arguments)
     node = JointStateExporter(arguments.topic)
-    try:
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+    spin_to_the_end(node)
 
 
 if __name__ == "__main__":

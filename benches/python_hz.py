@@ -14,10 +14,11 @@ import time
 from collections import deque
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage
+
+from python_node import spin_to_the_end
 
 WINDOW_MESSAGES = 10_000
 PRINT_SECONDS = 1.0
@@ -79,13 +80,7 @@ def main():
     node = Hz(arguments.topics)
     signal.signal(signal.SIGUSR1, node.report)
     node.report()
-    try:
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+    spin_to_the_end(node)
 
 
 if __name__ == "__main__":

@@ -2,21 +2,17 @@
 
 import sys
 
-from processes import BENCHES, HttpReceiver, ReportingReceiver, free_port, message_counts
+from processes import BENCHES, Node, ReportingReceiver
 
 
-class MonitoringNode(HttpReceiver):
-    """monitoring_node with its default parameters; it finds the topics by itself."""
+class MonitoringNode(Node):
+    """monitoring_node; it finds the topics by itself."""
 
     name = "monitoring_node"
+    program = "monitoring_node"
 
     def __init__(self, bench, domain_id, _topics):
-        port = free_port()
-        command = [bench.program("monitoring_node"), "--web.listen-address", f"127.0.0.1:{port}"]
-        super().__init__(bench, domain_id, command, port)
-
-    def counts(self):
-        return message_counts(self.client.scrape())
+        super().__init__(bench, domain_id)
 
 
 class R2rLoop(ReportingReceiver):

@@ -1,43 +1,38 @@
-"""make demo: the exporter and a simulated arm side by side, and a line a second of what a scrape shows.
+"""make demo: a robot and its twin in physics, the exporter and the synchronization node, and a line a second of what two
+scrapes show.
 
-DEMO_PORT chooses the exporter's port (8000), DEMO_SECONDS ends the demo by itself.
-Whatever ends it, both processes that it started end with it.
+DEMO_PORT chooses the exporter's port (8000), the next one is the synchronization node's (8001). DEMO_SECONDS ends the demo
+by itself. Whatever ends it, all processes that it started end with it.
 """
 
-import ctypes
 import os
-import signal
-import socket
-import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
-ROOT = Path(__file__).resolve().parent.parent
-EXPORTER = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "ros_metrics_exporter"
-ROBOT = ROOT / "simulation" / "demo_robot.py"
+from processes import RELEASE, ROOT, DemoError, Processes, asked_to_end, block_end_signals, check_port, environment
+
+ROBOT_TOPIC, TWIN_TOPIC = "/joint_states", "/twin/joint_states"
+PHYSICS = [sys.executable, str(ROOT / "simulation" / "physics_twin.py")]
+ROBOT = [*PHYSICS, "--motion", "wave", "--publish-description"]
+TWIN = [*PHYSICS, "--namespace", "twin", "--follow", ROBOT_TOPIC, "--command-delay", "0.08"]
+EXPORTER = [str(RELEASE / "ros_metrics_exporter")]
+EXPORTER_PARAMETERS = ["--ros-args", "-p", f"topics:=['{ROBOT_TOPIC}', '{TWIN_TOPIC}']"]
+SYNCHRONIZER = [str(RELEASE / "synchronization_node")]
+# Above the delay that the twin is given: a lag that is expected is no fault.
+SYNCHRONIZER_PARAMETERS = ["--ros-args", "-p", "max_latency:=0.2"]
 START_S_MAX = 15.0
-STOP_S_MAX = 5.0
-END_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-PR_SET_PDEATHSIG = 1
 
 
-class DemoError(Exception):
-    """Something that whoever runs the demo can read and act upon."""
-
-
-def environment() -> dict[str, str]:
-    """Keeps the demo to this host, and away from other robots on it."""
-    env = dict(os.environ)
-    # Above the domains that people pick by hand, within those that never meet the ephemeral ports.
-    env.setdefault("ROS_DOMAIN_ID", str(50 + os.getpid() % 50))
-    env.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    if env.get("ROS_DISTRO") == "humble":
-        env.setdefault("ROS_LOCALHOST_ONLY", "1")  # what Humble has instead
-    return env
+@dataclass(frozen=True)
+class Ports:
+    exporter: int
+    synchronizer: int
 
 
 def number(name: str, default: float | None) -> float | None:
@@ -51,130 +46,129 @@ def number(name: str, default: float | None) -> float | None:
         raise DemoError(f"{name} is not a number: {text}") from None
 
 
-def check_port(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("0.0.0.0", port))
-        except OSError as error:
-            raise DemoError(f"port {port}: {error.strerror}; choose another: DEMO_PORT=8010 make demo") from None
+def choose_ports() -> Ports:
+    port = number("DEMO_PORT", 8000)
+    if not 1 <= port <= 65534 or port != int(port):
+        raise DemoError(f"DEMO_PORT is not a port from 1 to 65534: {port:g}")
+    ports = Ports(int(port), int(port) + 1)
+    for one in (ports.exporter, ports.synchronizer):
+        check_port(one, "choose another and the one after it: DEMO_PORT=8010 make demo")
+    return ports
 
 
-def asked_to_end(wait_s: float) -> bool:
-    """Waits that long at most. The signals are blocked, so that none can come between starting a process and noting it."""
-    return signal.sigtimedwait(END_SIGNALS, wait_s) is not None
+class Page:
+    """The samples of one scrape."""
+
+    def __init__(self, port: int) -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2.0) as answer:
+            text = answer.read().decode()
+        self._samples: dict[str, list[Sample]] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                self._samples.setdefault(sample.name, []).append(sample)
+
+    def values(self, name: str, **labels: str) -> list[float]:
+        return [sample.value for sample in self._with(name, labels)]
+
+    def label_of_one(self, name: str, label: str) -> str:
+        """Of a family of which one series is 1, the label of that."""
+        return next(sample.labels[label] for sample in self._with(name, {}) if sample.value == 1.0)
+
+    def _with(self, name: str, labels: dict[str, str]) -> Iterator[Sample]:
+        return (sample for sample in self._samples.get(name, []) if labels.items() <= sample.labels.items())
 
 
-def prepare_child() -> None:
-    """Ends the child with the demo even when that is killed outright, and undoes the blocking that it inherits."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)
+def milli(values: list[float], unit: str) -> str:
+    """Their mean in thousandths of the unit."""
+    return f"{1000.0 * sum(values) / len(values):6.1f} m{unit}" if values else f"     - m{unit}"
 
 
-def start(name: str, command: list[str], env: dict[str, str]) -> tuple[str, subprocess.Popen]:
-    try:
-        # The terminal's Ctrl-C is to reach the demo alone, which then ends both in order.
-        process = subprocess.Popen(
-            command, env=env, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=prepare_child
-        )
-        return name, process
-    except OSError as error:
-        raise DemoError(f"the {name} does not start: {command[0]}: {error.strerror}") from None
+def exporter_line(page: Page, rate: float) -> str:
+    ages = page.values("ros_joint_age_seconds")
+    oldest = milli([max(ages)] if ages else [], "s")
+    return f"{rate:6.1f} messages/s  {len(ages):3d} joints, oldest {oldest}"
 
 
-def stop(processes: list[tuple[str, subprocess.Popen]]) -> None:
-    for _, process in processes:
-        process.terminate()
-    for name, process in processes:
-        try:
-            process.wait(STOP_S_MAX)
-        except subprocess.TimeoutExpired:
-            print(f"the {name} did not end in {STOP_S_MAX:.0f} s and was killed", file=sys.stderr)
-            process.kill()
-            process.wait()
+def synchronizer_line(page: Page) -> str:
+    state = page.label_of_one("ros_twin_state", "state")
+    lag = milli(page.values("ros_twin_lag_seconds"), "s")
+    raw, compensated = (
+        milli(page.values("ros_twin_joint_error_rms", compensation=compensation), "rad") for compensation in ("none", "lag")
+    )
+    return f"{state:9}  lag {lag}  error {raw}, without the lag {compensated}"
 
 
-def check_alive(processes: list[tuple[str, subprocess.Popen]]) -> None:
-    for name, process in processes:
-        if process.poll() is not None:
-            raise DemoError(f"the {name} ended by itself with status {process.returncode}")
-
-
-def scrape(url: str) -> tuple[float, list[float]]:
-    """Messages counted so far, and the age of each joint in seconds."""
-    with urllib.request.urlopen(url, timeout=2.0) as answer:
-        text = answer.read().decode()
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    messages = sum(sample.value for sample in samples if sample.name == "ros_message_count_total")
-    return messages, [sample.value for sample in samples if sample.name == "ros_joint_age_seconds"]
-
-
-def wait_until_up(url: str, processes: list[tuple[str, subprocess.Popen]]) -> bool:
-    """False when asked to end before it answers."""
+def wait_until_up(ports: Ports, processes: Processes) -> bool:
+    """False when asked to end before both answer."""
     give_up = time.monotonic() + START_S_MAX
     while not asked_to_end(0.05):
-        check_alive(processes)
+        processes.check_alive()
         try:
-            scrape(url)
+            Page(ports.exporter), Page(ports.synchronizer)
             return True
         except OSError as error:
             if time.monotonic() > give_up:
-                raise DemoError(f"{url} does not answer after {START_S_MAX:.0f} s: {error}") from None
+                raise DemoError(f"no answer after {START_S_MAX:.0f} s: {error}") from None
     return False
 
 
-def print_where_to_look(port: int, env: dict[str, str]) -> None:
+def print_where_to_look(ports: Ports, domain_id: str) -> None:
+    exporter, synchronizer = f"localhost:{ports.exporter}", f"localhost:{ports.synchronizer}"
     print(
         f"""
-  open              http://localhost:{port}/
-  metrics           http://localhost:{port}/metrics
-  ROS domain        {env["ROS_DOMAIN_ID"]}
-  in Prometheus     scrape_configs: [{{job_name: robot, scrape_interval: 1s, static_configs: [{{targets: ["localhost:{port}"]}}]}}]
+  the exporter      http://{exporter}/        what both say: http://{exporter}/metrics
+  synchronization   http://{synchronizer}/        how they differ: http://{synchronizer}/metrics
+  ROS domain        {domain_id}
+  in Prometheus     scrape_configs: [{{job_name: demo, scrape_interval: 1s, static_configs: [{{targets: ["{exporter}", "{synchronizer}"]}}]}}]
   to end            Ctrl-C
 """,
         flush=True,
     )
 
 
-def watch(url: str, processes: list[tuple[str, subprocess.Popen]], seconds_max: float | None) -> None:
+def watch(ports: Ports, processes: Processes, seconds_max: float | None) -> None:
     started = last_time = time.monotonic()
-    last_messages, ages = scrape(url)
+    last_messages = sum(Page(ports.exporter).values("ros_message_count_total"))
     while seconds_max is None or last_time - started < seconds_max:
         if asked_to_end(1.0):
             return
-        check_alive(processes)
-        messages, ages = scrape(url)
-        now = time.monotonic()
+        processes.check_alive()
+        page, now = Page(ports.exporter), time.monotonic()
+        messages = sum(page.values("ros_message_count_total"))
         rate = (messages - last_messages) / (now - last_time)
-        age = f"{max(ages) * 1000:7.1f} ms" if ages else "   none yet"
-        print(f"{rate:8.1f} messages/s  {len(ages):3d} joints  oldest joint {age}", flush=True)
+        print(f"{exporter_line(page, rate)}   {synchronizer_line(Page(ports.synchronizer))}", flush=True)
         last_messages, last_time = messages, now
     if not last_messages:
         raise DemoError("the exporter saw no joint state")
 
 
+def start_all(ports: Ports, processes: Processes) -> None:
+    for name, program, port, parameters in (
+        ("exporter", EXPORTER, ports.exporter, EXPORTER_PARAMETERS),
+        ("synchronization node", SYNCHRONIZER, ports.synchronizer, SYNCHRONIZER_PARAMETERS),
+    ):
+        processes.start(name, [*program, "--web.listen-address", f"0.0.0.0:{port}", *parameters])
+    processes.start("twin", TWIN)
+    processes.start("robot", ROBOT)
+
+
 def run() -> None:
+    ports, seconds_max = choose_ports(), number("DEMO_SECONDS", None)
     env = environment()
-    port, seconds_max = int(number("DEMO_PORT", 8000)), number("DEMO_SECONDS", None)
-    url = f"http://127.0.0.1:{port}/metrics"
-    check_port(port)
-    processes = []
-    try:
-        processes.append(start("exporter", [str(EXPORTER), "--web.listen-address", f"0.0.0.0:{port}"], env))
-        processes.append(start("robot", [sys.executable, str(ROBOT)], env))
-        if wait_until_up(url, processes):
-            print_where_to_look(port, env)
-            watch(url, processes, seconds_max)
-    except OSError:
-        time.sleep(0.5)
-        check_alive(processes)  # says it better than a scrape that broke off
-        raise
-    finally:
-        stop(processes)
+    with Processes(env) as processes:
+        try:
+            start_all(ports, processes)
+            if wait_until_up(ports, processes):
+                print_where_to_look(ports, env["ROS_DOMAIN_ID"])
+                watch(ports, processes, seconds_max)
+        except OSError:
+            time.sleep(0.5)
+            processes.check_alive()  # says it better than a scrape that broke off
+            raise
 
 
 def main() -> int:
-    signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
+    block_end_signals()
     try:
         run()
     except (DemoError, OSError) as error:

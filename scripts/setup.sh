@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes this checkout ready to build and test; instant when it is ready already.
 #
-# With a ROS 2 on the machine: .venv/ beside it, for the packages that the tests need.
+# With a ROS 2 on the machine: .venv/ beside it, for the packages that the tests and the simulation need.
 # Without one: .ros/, a real ROS 2 Jazzy from pinned PyPI wheels that also holds those packages.
 # Either is built under another name and renamed when it is whole. PYTHON=… chooses the interpreter.
 set -euo pipefail
@@ -10,6 +10,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/ros.sh"
 # Part of the stamp: raise it when the prefixes must be made anew although no pin has changed.
 layout=1
 tests_requirements="$root/tests/requirements.txt"
+simulation_requirements="$root/simulation/requirements.txt"
 wheels_requirements="$root/scripts/ros-wheels.txt"
 distribution="wheels"
 partial=""
@@ -94,7 +95,7 @@ clean_up() {
 inputs_hash() { # PREFIX
     {
         echo "$layout" "$1" "$distribution"
-        cat "$wheels_requirements" "$tests_requirements" "$root/scripts/ros-wheels-setup.bash"
+        cat "$wheels_requirements" "$tests_requirements" "$simulation_requirements" "$root/scripts/ros-wheels-setup.bash"
     } | sha256sum | cut -d' ' -f1
 }
 
@@ -190,9 +191,9 @@ make_ros_from_wheels() {
     local python
     check_platform_of_wheels
     python="$(find_python pass "Python 3.10 to 3.13 is missing: apt install python3 python3-venv")"
-    echo "no ROS 2 found: making .ros/ from PyPI wheels with $("$python" --version) (340 MB, about a minute)"
+    echo "no ROS 2 found: making .ros/ from PyPI wheels with $("$python" --version) (420 MB, about a minute)"
     start_prefix "$root/.ros" "$python"
-    install_packages -r "$wheels_requirements" -r "$tests_requirements"
+    install_packages -r "$wheels_requirements" -r "$tests_requirements" -r "$simulation_requirements"
     complete_ros_prefix
     # shellcheck source=/dev/null
     (source "$partial/setup.bash" && python3 -c 'import rclpy') || die "the new ROS 2 does not work: import rclpy failed"
@@ -207,9 +208,9 @@ make_venv() {
     # The system's own first: it is the one that rclpy was built for.
     python="$(PYTHON="${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10}" find_python 'import rclpy, sensor_msgs' \
         "no Python 3.10 to 3.13 can import rclpy: apt install ros-$distribution-ros-base")"
-    echo "ROS 2 $distribution found: making .venv/ for the test packages with $("$python" --version)"
+    echo "ROS 2 $distribution found: making .venv/ for the packages of tests and simulation with $("$python" --version)"
     start_prefix "$root/.venv" "$python" --system-site-packages
-    install_packages -r "$tests_requirements" "$(grep '^libclang==' "$wheels_requirements")"
+    install_packages -r "$tests_requirements" -r "$simulation_requirements" "$(grep '^libclang==' "$wheels_requirements")"
     put_in_place "$root/.venv"
     system_has_libclang || echo "no libclang: make uses the one in .venv/; to run cargo by hand: apt install libclang-dev"
 }

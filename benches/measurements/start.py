@@ -100,7 +100,7 @@ class Pair:
         self.publisher = self.stack.enter_context(Load(self.bench, self.domain_id, **LOAD))
 
     def start_receiver(self):
-        receiver = self.receiver_type(self.bench, self.domain_id, self.port)
+        receiver = self.receiver_type(self.bench, self.domain_id, port=self.port)
         self.receiver = self.stack.enter_context(receiver)
 
     def received(self):

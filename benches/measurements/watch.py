@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from measurements.settings import progress
-from processes import TopicLoad, free_domain_id
+from processes import TopicLoad, free_domain_id, processors_used
 from report import Section, Table, median, number, percent, ratio
 from watchers import MonitoringNode, OrdinarySubscriber, PythonHz, R2rLoop
 
@@ -116,14 +116,6 @@ def measure_once(settings, stream, cast):
             "late_seconds_max": sent.late_seconds_max,
             "receivers": [account(receiver, used, sent) for receiver, used in zip(receivers, receivers_used)],
         }
-
-
-def processors_used(processes, window_seconds):
-    """How many processors each of them keeps busy."""
-    before, began = [process.cpu_seconds() for process in processes], time.monotonic()
-    time.sleep(window_seconds)
-    after, ended = [process.cpu_seconds() for process in processes], time.monotonic()
-    return [(last - first) / (ended - began) for first, last in zip(before, after)]
 
 
 def account(receiver, processors, sent):

@@ -17,6 +17,10 @@ from monitor import PROGRAM as MONITOR_PROGRAM
 from monitor import NVML, Monitor, StartMonitor
 from program import Arguments, Ended, ParameterValue, Program, run_program
 from robot import Robot, Talker
+from synchronizer import PROGRAM as SYNCHRONIZER_PROGRAM
+from synchronizer import StartSynchronizer, Synchronizer
+from twin import PROGRAM as TWIN_PROGRAM
+from twin import StartTwin, Twin, TwinArguments
 
 P = TypeVar("P", bound=Program)
 
@@ -25,7 +29,7 @@ FOREIGN_SETTINGS = ("ROS_DISCOVERY_SERVER", "ROS_LOCALHOST_ONLY", "ROS_STATIC_PE
 
 
 def pytest_sessionstart() -> None:
-    for program in (PROGRAM, MONITOR_PROGRAM):
+    for program in (PROGRAM, MONITOR_PROGRAM, SYNCHRONIZER_PROGRAM):
         if not program.is_file():
             pytest.exit(f"{program} is missing: run 'make build'", returncode=4)
 
@@ -63,6 +67,20 @@ def start_monitor(domain_id: int, tmp_path: Path) -> Iterator[StartMonitor]:
 
 
 @pytest.fixture
+def start_synchronizer(domain_id: int, tmp_path: Path) -> Iterator[StartSynchronizer]:
+    """The same for synchronizers."""
+    with starter(Synchronizer, SYNCHRONIZER_PROGRAM, domain_id, tmp_path) as start:
+        yield start
+
+
+@pytest.fixture
+def start_twin(domain_id: int, tmp_path: Path) -> Iterator[StartTwin]:
+    """The same for robots in the physics."""
+    with starter(Twin, TWIN_PROGRAM, domain_id, tmp_path, TwinArguments) as start:
+        yield start
+
+
+@pytest.fixture
 def mock_nvml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs that the test starts find two GPUs, those of mock_nvml.c."""
     library = tmp_path / "mock" / NVML
@@ -73,7 +91,9 @@ def mock_nvml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def starter(kind: type[P], program: Path, domain_id: int, tmp_path: Path) -> Iterator[Callable[..., P]]:
+def starter(
+    kind: type[P], program: Path, domain_id: int, tmp_path: Path, arguments: type[Arguments] = Arguments
+) -> Iterator[Callable[..., P]]:
     """Starts programs of one kind, and ends those that still run at the end of the block."""
     started: list[P] = []
 
@@ -84,7 +104,7 @@ def starter(kind: type[P], program: Path, domain_id: int, tmp_path: Path) -> Ite
         wait: bool = True,
     ) -> P:
         stderr_path = tmp_path / f"{program.name}-{len(started)}.stderr"
-        one = kind(Arguments(program, flags, parameters or {}, ros), domain_id, stderr_path)
+        one = kind(arguments(program, flags, parameters or {}, ros), domain_id, stderr_path)
         started.append(one)
         if wait:
             one.wait_until_ready()

@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rcl_interfaces.msg import ParameterType
@@ -12,6 +12,8 @@ from program import REPOSITORY, ParameterValue
 from scrape import Scrape
 
 README = REPOSITORY / "README.md"
+MONITOR_PAGE = REPOSITORY / "docs" / "monitoring_node.md"
+SYNCHRONIZER_PAGE = REPOSITORY / "docs" / "synchronization_node.md"
 
 # What every node has, and README.md tells of once.
 OF_EVERY_NODE = ("digital_twin_", "process_")
@@ -48,6 +50,12 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
 
 
+def blocks(page: Path, heading: str, language: str) -> list[str]:
+    """The blocks of code in this language below the heading."""
+    section = page.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
 def code(cell: str) -> list[str]:
     """What a cell has in backticks."""
     return re.findall(r"`([^`]+)`", cell)
@@ -63,6 +71,18 @@ def assert_parameters_are_documented(page: Path, parameters: Parameters) -> None
         assert type_and_default == f"{TYPE_NAMES[descriptor.type]}, `{default_text(value)}`", descriptor.name
         assert settable == ("no" if descriptor.read_only else "yes"), descriptor.name
         assert meaning, descriptor.name
+
+
+def assert_file_has_every_parameter(file: Path, names: Iterable[str]) -> None:
+    """Each parameter of the node stands in its configuration file; one of which ROS cannot read the default, in a comment."""
+    text = file.read_text()
+    for name in names:
+        assert re.search(rf"^    (# )?{name}:", text, re.MULTILINE), f"{name} is not in {file.name}"
+
+
+def parameters_of_help(help_text: str) -> set[str]:
+    """The names of the parameters that `--help` lists."""
+    return set(re.findall(r"^  (\S+)$", help_text.partition("\nParameters:\n")[2], re.MULTILINE))
 
 
 def default_text(value: ParameterValue | None) -> str:

@@ -40,11 +40,14 @@ class Arguments:
     ros: Sequence[str] = ()
 
     def command(self) -> list[str]:
-        ros = [part for name, value in self.parameters.items() for part in ("-p", f"{name}:={yaml_text(value)}")]
-        ros += self.ros
         listens = any(flag.startswith(LISTEN_FLAG) for flag in self.flags)
         listen = [] if listens else [f"{LISTEN_FLAG}=127.0.0.1:0"]
-        return [str(self.program), *listen, *self.flags, *(["--ros-args", *ros] if ros else [])]
+        return [str(self.program), *listen, *self.flags, *self.ros_arguments()]
+
+    def ros_arguments(self) -> list[str]:
+        ros = [part for name, value in self.parameters.items() for part in ("-p", f"{name}:={yaml_text(value)}")]
+        ros += self.ros
+        return ["--ros-args", *ros] if ros else []
 
 
 def yaml_text(value: ParameterValue) -> str:

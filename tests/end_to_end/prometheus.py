@@ -19,13 +19,18 @@ SCRAPE_INTERVAL = "200ms"
 class Prometheus:
     """The server as a process, with its data in a directory of the test."""
 
-    def __init__(self, directory: Path, scrape_config: dict[str, Any]) -> None:
+    def __init__(self, directory: Path, scrape_config: dict[str, Any], rules: str = "") -> None:
         self._directory = directory
         self._log_path = directory / "prometheus.log"
         config = {
-            "global": {"scrape_interval": SCRAPE_INTERVAL, "scrape_timeout": SCRAPE_INTERVAL},
+            "global": {
+                "scrape_interval": SCRAPE_INTERVAL,
+                "scrape_timeout": SCRAPE_INTERVAL,
+            },
+            "rule_files": ["rules.yml"],
             "scrape_configs": [{"job_name": "robot", **scrape_config}],
         }
+        (directory / "rules.yml").write_text(rules)
         # JSON is YAML too.
         (directory / "prometheus.yml").write_text(json.dumps(config))
 

@@ -20,6 +20,8 @@ from sensor_msgs.msg import JointState
 from waiting import TIMEOUT_S, wait_until
 
 DEPTH = 100
+# Messages that are taken before a condition is looked at again: enough for a thousand a second.
+TURNS = 20
 RELIABLE = QoSProfile(depth=DEPTH, reliability=ReliabilityPolicy.RELIABLE)
 
 T = TypeVar("T")
@@ -112,7 +114,8 @@ class Robot:
         """Turns the node until `condition` is true."""
 
         def turn() -> T | None:
-            self._executor.spin_once(timeout_sec=0)
+            for _ in range(TURNS):
+                self._executor.spin_once(timeout_sec=0)
             return condition()
 
         return wait_until(turn, what, timeout_s=timeout_s)

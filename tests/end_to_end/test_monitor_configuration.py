@@ -1,18 +1,25 @@
 """What the monitoring node is told: its documentation says it, good values are taken, bad ones refused."""
 
 import re
+from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import String
 
-from documented import assert_metrics_are_documented, assert_parameters_are_documented, code, table
+from documented import MONITOR_PAGE as PAGE
+from documented import (
+    assert_file_has_every_parameter,
+    assert_metrics_are_documented,
+    assert_parameters_are_documented,
+    code,
+    table,
+)
 from monitor import NODE_NAME, PROGRAM, Monitor, StartMonitor
 from parameters import Parameters
 from program import REPOSITORY, Arguments, run_program
 from robot import Robot, qos, repeatedly
 
-PAGE = REPOSITORY / "docs" / "monitoring_node.md"
 CONFIGURATION = REPOSITORY / "config" / "monitoring_node.yaml"
 
 KIND = re.compile(r"topics\./\*\.(\w+)")
@@ -97,9 +104,8 @@ def test_the_configuration_file_has_every_parameter_with_its_default(
     parameters = Parameters(robot, NODE_NAME)
     names = parameters.names()
     from_file = dict(zip(names, parameters.get(*names), strict=True))
+    assert_file_has_every_parameter(CONFIGURATION, names)
     text = CONFIGURATION.read_text()
-    for name in names:
-        assert re.search(rf"^    (# )?{name}:", text, re.MULTILINE), f"{name} is not in {CONFIGURATION.name}"
     rows = table(PAGE, "parameter", "type, default", "settable", "meaning")
     assert from_file.keys() == {code(row[0])[0] for row in rows}
     rows_of_topics = table(PAGE, "parameter of a topic", "type", "meaning")
@@ -108,7 +114,7 @@ def test_the_configuration_file_has_every_parameter_with_its_default(
         assert re.search(rf"^    #     {key}: ", text, re.MULTILINE), f"{key} is not in {CONFIGURATION.name}"
 
 
-def test_every_fault_is_told_at_once(domain_id: int) -> None:
+def test_every_fault_is_told_at_once(domain_id: int, tmp_path: Path) -> None:
     bad = {
         "allow": ["scan"],
         "robot": "/robot",
@@ -116,11 +122,33 @@ def test_every_fault_is_told_at_once(domain_id: int) -> None:
         "topics./scan.rate": -1.0,
         "topics./scan.class": "steam",
         "topics.scan.rate": 1.0,
+        "mandatory_nodes": [],
+        "use_sim_time": 1,
         "unknown": 1,
     }
-    ended = run_program(Arguments(PROGRAM, ["--web.listen-address=nowhere"], bad), domain_id)
+    file = tmp_path / "bad.yaml"
+    file.write_text("/**: {ros__parameters: {topics: {/a b: {rate: 1.0}}, services: []}}")
+    arguments = Arguments(PROGRAM, ["--web.listen-address=nowhere"], bad, ["--params-file", str(file)])
+    ended = run_program(arguments, domain_id)
     assert ended.exit_code == 64, ended
     told = [line for line in ended.stderr.splitlines() if line]
-    assert len(told) == len(bad) + 1, ended.stderr
-    for name in [*bad, "--web.listen-address"]:
+    faults = [*bad, "topics./a b.rate", "services", "--web.listen-address"]
+    assert len(told) == len(faults), ended.stderr
+    for name in faults:
         assert any(name in line for line in told), f"{name} is not named in:\n{ended.stderr}"
+    assert sum("empty list" in line and "leave it out" in line for line in told) == 2, ended.stderr
+
+
+def test_expectations_have_names_of_topics_and_a_limit(monitor: Monitor, robot: Robot) -> None:
+    parameters = Parameters(robot, NODE_NAME)
+    refused = parameters.set(**{"topics./a b.rate": 1.0})[0]
+    assert not refused.successful and '"/a b" is no full name' in refused.reason, refused
+
+    def rates(count: int) -> dict[str, float]:
+        return {f"topics./t{number}.rate": 1.0 for number in range(count)}
+
+    refused = parameters.set_atomically(**rates(4096))
+    assert not refused.successful and "4096 parameters" in refused.reason, refused
+    assert not any(name.startswith("topics.") for name in parameters.names())
+    assert parameters.set_atomically(**rates(4000)).successful
+    monitor.wait_for_status("no_publisher", "/t0")

@@ -140,6 +140,18 @@ def test_a_topic_of_a_type_that_is_not_installed_is_watched_through_the_graph(
     assert len(warnings) == 1 and "std_msgs" in warnings[0], monitor.stderr
 
 
+def test_endpoints_whose_qos_is_not_compared_are_counted(start_monitor: StartMonitor, robot: Robot) -> None:
+    monitor = start_monitor()
+
+    def uncompared(count: int) -> Callable[[Scrape], bool]:
+        return lambda scrape: scrape.of_topic("ros_topic_uncompared_endpoints", "/words") == count
+
+    talkers = [word_talker(robot, "/words") for _ in range(102)]
+    monitor.scrape_until(uncompared(2), "two publishers more than are compared")
+    robot.silence(talkers[0])
+    monitor.scrape_until(uncompared(1), "one of them")
+
+
 def test_robots_are_told_apart_by_namespace(start_monitor: StartMonitor, robot: Robot) -> None:
     monitor = start_monitor(parameters={"robot": "/fleet/{robot}"})
     word_talker(robot, "/fleet/robot1/words")
@@ -253,8 +265,10 @@ def test_a_thousand_nodes_with_topics_leave_nothing_behind(
         wait_for_topics(monitor, domain_id, {SHARED})
         monitor.scrape_until(lambda scrape: "churn" not in scrape.text, "no node left")
 
-    def use() -> tuple[int, int, int, int]:
-        series = len(monitor.scrape().text.splitlines())
+    def use() -> tuple[set[str], int, int, int]:
+        names = {line.rpartition(" ")[0] for line in monitor.scrape().text.splitlines()}
+        # Of the shared topic these are there only while messages come.
+        series = {name for name in names if not name.startswith(("#", "ros_topic_rate_", "ros_topic_age_", "ros_topic_jitter_"))}
         return series, process.num_threads(), process.num_fds(), process.memory_info().rss
 
     batches = CHURN_NODES // CHURN_BATCH

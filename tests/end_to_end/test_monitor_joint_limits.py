@@ -1,15 +1,16 @@
 """Joints held against the limits of their robot's description."""
 
+import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from builtin_interfaces.msg import Duration
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
-from std_msgs.msg import String
+from std_msgs.msg import Header, String
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from cdr import Encoding, joint_state
@@ -26,6 +27,9 @@ TRAJECTORIES = f"{NAMESPACE}/arm_controller/joint_trajectory"
 
 # A joint has to stand still for so long to be frozen.
 FROZEN_AFTER_S = 2.0
+
+# Joints may come so long after their description.
+JOINTS_WITHIN_S = 5.0
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -226,6 +230,69 @@ def test_garbage_in_a_description_is_counted(
         )
 
 
+def test_joints_in_another_namespace_than_their_description_are_told_of_once(
+    monitor: Monitor, robot: Robot, of_joint: Callable[..., float | None]
+) -> None:
+    # As robot_state_publisher, which waits for joint states where it publishes the description.
+    robot.listen(JointState, STATES, lambda _: None)
+    stray, later = "/arm/joint_states", "/base/joint_states"
+
+    def warnings() -> list[str]:
+        return [line for line in monitor.stderr.splitlines() if "its joints are not found" in line]
+
+    with repeatedly(states(robot.talker(stray), {"hinge": 0.0}), 0.02):
+        robot.spin_until(warnings, "a warning")
+        robot.talker(later)
+        monitor.wait_for_topic(later)
+    assert len(warnings()) == 1, monitor.stderr
+    assert all(name in warnings()[0] for name in (DESCRIPTION, STATES, stray)), warnings()
+    assert " WARN " in warnings()[0]
+
+
+def test_joints_that_are_found_are_not_said_to_be_elsewhere(
+    monitor: Monitor, robot: Robot, of_joint: Callable[..., float | None]
+) -> None:
+    """Also where another robot has joints and no description, for longer than joints may come late."""
+    robot.talker("/arm/joint_states")
+    with repeatedly(states(robot.talker(STATES), {"hinge": 2.5}), 0.02):
+        monitor.scrape_until(
+            lambda scrape: (
+                of_joint(scrape, "ros_joint_limit_violation_seconds_total", "hinge", quantity="position") or 0
+            )
+            > JOINTS_WITHIN_S + 3,
+            "the joints beyond their limit for longer than that",
+        )
+    assert "its joints are not found" not in monitor.stderr
+
+
+@pytest.mark.parametrize(("topic", "family"), [(STATES, "ros_joint_states"), (COMMANDS, "ros_joint_commands")])
+def test_what_is_lost_of_what_is_held_against_limits_is_counted(
+    monitor: Monitor, robot: Robot, domain_id: int, topic: str, family: str
+) -> None:
+    joints = robot.talker(STATES)
+    talker = robot.talker(topic, QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+    labels = {"domain": str(domain_id), "robot": "", "topic_name": topic}
+
+    def lost(scrape: Scrape) -> float | None:
+        return scrape.get(f"{family}_lost_total", **labels)
+
+    message = JointState(header=Header(frame_id="x" * 1000), name=["hinge"], position=[0.0])
+
+    def publish() -> None:
+        joints.publish(["hinge"], [0.0])
+        talker.publisher.publish(message)
+
+    with repeatedly(publish, 0.02):
+        monitor.scrape_until(lambda scrape: lost(scrape) == 0, f"{topic} is followed")
+        robot.spin_until(lambda: talker.publisher.get_subscription_count() == 2, f"the subscriptions to {topic}")
+    monitor.process.send_signal(signal.SIGSTOP)
+    for _ in range(5000):
+        talker.publisher.publish(message)
+    monitor.process.send_signal(signal.SIGCONT)
+    with repeatedly(publish, 0.02):
+        monitor.scrape_until(lambda scrape: (lost(scrape) or 0) > 0, f"losses of {topic}")
+
+
 def command(positions: Mapping[str, float], *more: float) -> JointState:
     return JointState(name=list(positions), position=[*positions.values(), *more])
 
@@ -282,8 +349,18 @@ class Arm:
         states(self._talker, self.positions)()
 
 
+@pytest.fixture
+def arm(robot: Robot, wait_for_frozen: Callable[..., Scrape]) -> Iterator[Arm]:
+    """One whose joints are told of over and over, and are seen."""
+    arm = Arm(robot.talker(STATES))
+    with repeatedly(arm.publish, 0.02):
+        wait_for_frozen(0)
+        yield arm
+
+
 @KINDS
 def test_a_joint_that_does_not_do_what_it_is_asked_to_is_frozen(
+    arm: Arm,
     robot: Robot,
     wait_for_frozen: Callable[..., Scrape],
     of_joint: Callable[..., float | None],
@@ -291,57 +368,50 @@ def test_a_joint_that_does_not_do_what_it_is_asked_to_is_frozen(
     message_type: Any,
     asking: Asking,
 ) -> None:
-    arm = Arm(robot.talker(STATES))
     commands = commander(robot, topic, message_type)
-    with repeatedly(arm.publish, 0.02):
-        wait_for_frozen(0)
-        asked_at = time.monotonic()
-        commands.publisher.publish(asking({"hinge": 0.5, "slide": 0.0, "nobody": 1.0}))
-        scrape = wait_for_frozen(1)
-        assert time.monotonic() - asked_at > FROZEN_AFTER_S
-        assert of_joint(scrape, "ros_joint_frozen", "slide") == 0, "it is where it should be"
+    asked_at = time.monotonic()
+    commands.publisher.publish(asking({"hinge": 0.5, "slide": 0.0, "nobody": 1.0}))
+    scrape = wait_for_frozen(1)
+    assert time.monotonic() - asked_at > FROZEN_AFTER_S
+    assert of_joint(scrape, "ros_joint_frozen", "slide") == 0, "it is where it should be"
 
-        # The other way: it is not there by the time that it counts as moving.
-        arm.velocities["hinge"] = -0.002
-        wait_for_frozen(0)
+    # The other way: it is not there by the time that it counts as moving.
+    arm.velocities["hinge"] = -0.002
+    wait_for_frozen(0)
 
-        # There at last. The other one shows when it has been there for long.
-        arm.velocities["hinge"], arm.positions["hinge"] = 0.0, 0.5
-        wait_for_frozen(0, "slide")
-        commands.publisher.publish(asking({"slide": 0.5}))
-        scrape = wait_for_frozen(1, "slide")
-        assert of_joint(scrape, "ros_joint_frozen", "hinge") == 0
+    # There at last. The other one shows when it has been there for long.
+    arm.velocities["hinge"], arm.positions["hinge"] = 0.0, 0.5
+    wait_for_frozen(0, "slide")
+    commands.publisher.publish(asking({"slide": 0.5}))
+    scrape = wait_for_frozen(1, "slide")
+    assert of_joint(scrape, "ros_joint_frozen", "hinge") == 0
 
-        commands.publisher.publish(asking({"slide": 0.0}))
-        wait_for_frozen(0, "slide")
+    commands.publisher.publish(asking({"slide": 0.0}))
+    wait_for_frozen(0, "slide")
 
 
+@pytest.mark.usefixtures("arm")
 def test_a_joint_may_wait_until_the_end_of_its_trajectory(
     robot: Robot, wait_for_frozen: Callable[..., Scrape], of_joint: Callable[..., float | None]
 ) -> None:
-    arm = Arm(robot.talker(STATES))
     commands = commander(robot, TRAJECTORIES, JointTrajectory)
-    with repeatedly(arm.publish, 0.02):
-        wait_for_frozen(0)
-        asked_at = time.monotonic()
-        commands.publisher.publish(trajectory({"hinge": 0.5}, seconds=3))
-        commands.publisher.publish(trajectory({"slide": 0.5}))
-        assert of_joint(wait_for_frozen(1, "slide"), "ros_joint_frozen", "hinge") == 0
-        wait_for_frozen(1)
-        assert time.monotonic() - asked_at > 3 + FROZEN_AFTER_S
+    asked_at = time.monotonic()
+    commands.publisher.publish(trajectory({"hinge": 0.5}, seconds=3))
+    commands.publisher.publish(trajectory({"slide": 0.5}))
+    assert of_joint(wait_for_frozen(1, "slide"), "ros_joint_frozen", "hinge") == 0
+    wait_for_frozen(1)
+    assert time.monotonic() - asked_at > 3 + FROZEN_AFTER_S
 
 
+@pytest.mark.usefixtures("arm")
 def test_a_joint_that_is_asked_to_move_on_is_frozen_while_somebody_asks(
     robot: Robot, wait_for_frozen: Callable[..., Scrape]
 ) -> None:
-    arm = Arm(robot.talker(STATES))
     commands = commander(robot, COMMANDS)
-    with repeatedly(arm.publish, 0.02):
-        wait_for_frozen(0)
-        with repeatedly(lambda: commands.publish(["hinge"], velocity=[-0.5]), 0.05):
-            wait_for_frozen(1)
-        robot.silence(commands)
-        wait_for_frozen(0)
+    with repeatedly(lambda: commands.publish(["hinge"], velocity=[-0.5]), 0.05):
+        wait_for_frozen(1)
+    robot.silence(commands)
+    wait_for_frozen(0)
 
 
 def test_a_robot_is_commanded_within_its_namespace(
@@ -369,6 +439,7 @@ def rejected(domain_id: int) -> Callable[..., dict[str, float]]:
 
 
 @KINDS
+@pytest.mark.usefixtures("arm")
 def test_a_command_that_cannot_be_read_is_counted_and_harms_nothing(
     monitor: Monitor,
     robot: Robot,
@@ -378,19 +449,16 @@ def test_a_command_that_cannot_be_read_is_counted_and_harms_nothing(
     message_type: Any,
     asking: Asking,
 ) -> None:
-    arm = Arm(robot.talker(STATES))
     commands = commander(robot, topic, message_type)
-    with repeatedly(arm.publish, 0.02):
-        wait_for_frozen(0)
-        for garbage in (GARBAGE, b"\7\7\0\0", b"\0\1\0\0" + b"\xff" * 64):
-            commands.publish_bytes(garbage)
-        commands.publisher.publish(asking({"hinge": 0.5}, 0.5))
-        reasons = {"truncated": 1, "wrong_encoding": 1, "bad_length": 1, "length_mismatch": 1}
-        monitor.scrape_until(
-            lambda scrape: rejected(scrape, "ros_joint_commands_rejected_total", topic) == reasons, "four rejected"
-        )
-        commands.publisher.publish(asking({"hinge": 0.5}))
-        wait_for_frozen(1)
+    for garbage in (GARBAGE, b"\7\7\0\0", b"\0\1\0\0" + b"\xff" * 64):
+        commands.publish_bytes(garbage)
+    commands.publisher.publish(asking({"hinge": 0.5}, 0.5))
+    reasons = {"truncated": 1, "wrong_encoding": 1, "bad_length": 1, "length_mismatch": 1}
+    monitor.scrape_until(
+        lambda scrape: rejected(scrape, "ros_joint_commands_rejected_total", topic) == reasons, "four rejected"
+    )
+    commands.publisher.publish(asking({"hinge": 0.5}))
+    wait_for_frozen(1)
 
 
 def test_joint_states_that_cannot_be_read_are_counted(

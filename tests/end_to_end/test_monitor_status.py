@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +52,23 @@ def expecting(start_monitor: StartMonitor) -> Callable[..., Monitor]:
         return start_monitor(parameters=parameters)
 
     return start
+
+
+@pytest.fixture
+def monitor(start_monitor: StartMonitor) -> Monitor:
+    """One that expects nothing."""
+    return start_monitor()
+
+
+@pytest.fixture
+def stale(monitor: Monitor, robot: Robot) -> Talker:
+    """A publisher that has talked at its usual rate, and then has fallen silent."""
+    talker = robot.talker(TOPIC)
+    with talking(talker):
+        wait_for_usual_rate(monitor, TOPIC)
+        monitor.wait_for_status("ok", TOPIC)
+    monitor.wait_for_status("stale", TOPIC)
+    return talker
 
 
 @contextmanager
@@ -240,6 +258,20 @@ def test_what_is_wrong_with_a_new_topic_is_no_alarm_yet(
     expect(monitor, diagnostics, "silent", OK, within_s=SEEN_WITHIN_S)
 
 
+def test_the_log_warns_of_what_is_wrong_and_only_then(expecting: Callable[..., Monitor], robot: Robot) -> None:
+    monitor = expecting(grace=0.5, stale_after=0.5)
+
+    def told(level: str, what: str) -> bool:
+        return any(f" {level} " in line and what in line and TOPIC in line for line in monitor.stderr.splitlines())
+
+    robot.spin_until(lambda: told("WARN", "the grace is over"), "nobody publishes what is expected")
+    talker = robot.talker(TOPIC)
+    with talking(talker):
+        robot.spin_until(lambda: told("INFO", 'to="ok"'), "that it is well again")
+    robot.spin_until(lambda: told("WARN", 'to="stale"'), "that nothing comes")
+    assert not told("WARN", 'to="ok"') and not told("INFO", 'to="stale"')
+
+
 def test_slow_topics_do_not_flap(start_monitor: StartMonitor, robot: Robot) -> None:
     """Below 1 Hz, which is slow enough for most looks to see no message: no state but ok after the first."""
     expected = {"rate": 0.8, "rate_tolerance": 0.5, "grace": 0.0}
@@ -278,8 +310,14 @@ def test_stamps_tell_their_clock(start_monitor: StartMonitor, robot: Robot) -> N
             )
 
 
-def test_simulated_stamps_have_an_age_while_somebody_tells_the_time(start_monitor: StartMonitor, robot: Robot) -> None:
-    monitor = start_monitor()
+@pytest.mark.parametrize("use_sim_time", [False, True])
+def test_simulated_stamps_have_an_age_while_somebody_tells_the_time(
+    start_monitor: StartMonitor, robot: Robot, tmp_path: Path, use_sim_time: bool
+) -> None:
+    """With a parameter file for all nodes alike, too."""
+    for_all = tmp_path / "for_all.yaml"
+    for_all.write_text(f"/**: {{ros__parameters: {{use_sim_time: {str(use_sim_time).lower()}}}}}")
+    monitor = start_monitor(ros=["--params-file", str(for_all)])
     talker, clock = robot.talker(TOPIC), robot.talker("/clock", message_type=Clock)
     time_ns = 5 * 10**9
 
@@ -307,19 +345,15 @@ def test_simulated_stamps_have_an_age_while_somebody_tells_the_time(start_monito
     )
 
 
-def test_what_was_published_says_nothing_of_the_next_publisher(start_monitor: StartMonitor, robot: Robot) -> None:
+def test_what_was_published_says_nothing_of_the_next_publisher(
+    monitor: Monitor, robot: Robot, stale: Talker
+) -> None:
     """A driver that is started anew and hangs before its first message is not ok, though its predecessor was."""
-    monitor = start_monitor()
-    first = robot.talker(TOPIC)
-    with talking(first):
-        wait_for_usual_rate(monitor, TOPIC)
-        monitor.wait_for_status("ok", TOPIC)
-    monitor.wait_for_status("stale", TOPIC)
     scrape = monitor.scrape()
     assert (scrape.of_topic("ros_topic_age_seconds", TOPIC) or 0) > 0.5
     assert scrape.of_topic("ros_topic_jitter_seconds", TOPIC) is None
     assert scrape.of_topic("ros_message_stamp_skew_seconds", TOPIC) is None
-    robot.silence(first)
+    robot.silence(stale)
     monitor.wait_for_status("no_publisher", TOPIC)
     second = robot.talker(TOPIC)
     monitor.wait_for_status("silent", TOPIC)
@@ -341,12 +375,8 @@ def test_a_latched_topic_needs_no_messages_unless_a_rate_is_expected(
     assert monitor.scrape().status("/map") == "ok"
 
 
-def test_statistics_that_begin_anew_leave_a_stale_topic_stale(start_monitor: StartMonitor, robot: Robot) -> None:
-    monitor = start_monitor()
-    talker = robot.talker(TOPIC)
-    with talking(talker):
-        wait_for_usual_rate(monitor, TOPIC)
-    monitor.wait_for_status("stale", TOPIC)
+@pytest.mark.usefixtures("stale")
+def test_statistics_that_begin_anew_leave_a_stale_topic_stale(monitor: Monitor, robot: Robot) -> None:
     client = robot.node.create_client(Trigger, f"/{NODE_NAME}/reset_statistics")
     assert client.wait_for_service(TIMEOUT_S)
     assert robot.result_of(client.call_async(Trigger.Request())).success

@@ -1,18 +1,26 @@
 """The one client that matters: a real Prometheus server, and its own checker of metrics."""
 
 import math
+import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import bcrypt
 import pytest
+from sensor_msgs.msg import LaserScan
+from std_msgs.msg import Header
 
 from authority import Authority
+from documented import MONITOR_PAGE, SYNCHRONIZER_PAGE, blocks
 from exporter import TOPIC, Exporter, StartExporter
+from monitor import StartMonitor
+from program import Program
 from prometheus import Prometheus
-from robot import Robot, Talker, repeatedly
+from robot import RELIABLE, Robot, Talker, now, repeatedly
+from synchronizer import REFERENCE_TOPIC, TWIN_TOPIC, Motion, StartSynchronizer
 from waiting import wait_until
 
 needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
@@ -27,8 +35,8 @@ def wait_for_values(prometheus: Prometheus, expression: str, label: str, expecte
     )
 
 
-def scrape_config(exporter: Exporter) -> dict[str, object]:
-    return {"static_configs": [{"targets": [str(exporter.address)]}]}
+def scrape_config(program: Program) -> dict[str, object]:
+    return {"static_configs": [{"targets": [str(program.address)]}]}
 
 
 @needs_prometheus
@@ -74,6 +82,68 @@ def test_prometheus_scrapes_over_tls_as_a_user(start_exporter: StartExporter, tm
         wait_for_values(prometheus, "ros_topic_status == 1", "status", {"no_publisher": 1})
 
 
+@needs_prometheus
+def test_the_alerts_of_the_example_fire_and_end(
+    start_monitor: StartMonitor, start_robot: Callable[[], Robot], tmp_path: Path
+) -> None:
+    parameters, rules = blocks(MONITOR_PAGE, "From an expectation to an alert", "yaml")
+    file = tmp_path / "parameters.yaml"
+    file.write_text(parameters)
+    monitor = start_monitor(ros=["--params-file", str(file)])
+
+    @contextmanager
+    def driver() -> Iterator[None]:
+        robot = start_robot()
+        publisher = robot.another_node("driver", "/lidar").create_publisher(LaserScan, "/scan", RELIABLE)
+        with repeatedly(lambda: publisher.publish(LaserScan(header=Header(stamp=now()))), interval_s=0.1):
+            yield
+        robot.close()
+
+    def wait_for_alerts(*names: str) -> None:
+        wait_for_values(prometheus, 'ALERTS{alertstate="firing"}', "alertname", dict.fromkeys(names, 1.0))
+
+    with Prometheus(tmp_path, scrape_config(monitor), rules) as prometheus:
+        with driver():
+            wait_for_values(prometheus, 'ros_topic_status{topic_name="/scan"} == 1', "status", {"ok": 1})
+            wait_for_alerts()
+        wait_for_alerts("TopicNotOk", "NodeMissing")
+        with driver():
+            wait_for_alerts()
+
+
+@needs_prometheus
+def test_the_alerts_of_a_twin_fire_and_end(
+    start_synchronizer: StartSynchronizer, robot: Robot, tmp_path: Path
+) -> None:
+    synchronizer = start_synchronizer()
+    (rules,) = blocks(SYNCHRONIZER_PAGE, "Questions and alerts", "yaml")
+    motion = Motion(robot.talker(REFERENCE_TOPIC), robot.talker(TWIN_TOPIC), ["elbow"])
+
+    def wait_for_alerts(*names: str) -> None:
+        wait_for_values(prometheus, 'ALERTS{alertstate="firing"}', "alertname", dict.fromkeys(names, 1.0))
+
+    with Prometheus(tmp_path, scrape_config(synchronizer), rules) as prometheus:
+        with motion.running():
+            wait_for_values(prometheus, "ros_twin_state == 1", "state", {"SYNCED": 1})
+            wait_for_alerts()
+            motion.offset = 0.3
+            wait_for_alerts("TwinDiverged")
+            motion.offset = 0.0
+            wait_for_alerts()
+            ask_what_the_page_asks(prometheus, SYNCHRONIZER_PAGE, "Questions and alerts")
+        wait_for_alerts("TwinLost")
+
+
+def ask_what_the_page_asks(prometheus: Prometheus, page: Path, heading: str) -> None:
+    """Each question can be asked, and is of metrics that there are."""
+    (questions,) = blocks(page, heading, "promql")
+    for line in questions.splitlines():
+        question = line.partition("#")[0].strip()
+        prometheus.query(question)
+        for family in set(re.findall(r"ros_\w+", question)):
+            assert prometheus.query(f'{{__name__="{family}"}}') or "transitions" in family, f"{family} of: {question}"
+
+
 def assert_promtool_is_content(text: str) -> None:
     check = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
     assert (check.returncode, check.stdout, check.stderr) == (0, "", "")
@@ -103,3 +173,15 @@ def test_promtool_finds_no_fault_with_a_busy_one(
 def test_promtool_would_find_a_fault() -> None:
     with pytest.raises(AssertionError):
         assert_promtool_is_content("# HELP x_total Words.\n# TYPE x_total gauge\nx_total 1\n")
+
+
+@needs_promtool
+def test_promtool_finds_no_fault_with_the_other_nodes(
+    start_monitor: StartMonitor, start_synchronizer: StartSynchronizer, robot: Robot
+) -> None:
+    monitor, synchronizer = start_monitor(), start_synchronizer()
+    motion = Motion(robot.talker(REFERENCE_TOPIC), robot.talker(TWIN_TOPIC), ["elbow"])
+    with motion.running():
+        scrape = synchronizer.wait_for_state("SYNCED")
+        assert_promtool_is_content(scrape.text)
+        assert_promtool_is_content(monitor.wait_for_status("ok", REFERENCE_TOPIC).text)

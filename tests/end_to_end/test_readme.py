@@ -4,7 +4,14 @@ import re
 
 import pytest
 
-from documented import README, assert_metrics_are_documented, assert_parameters_are_documented, code, table
+from documented import (
+    README,
+    assert_metrics_are_documented,
+    assert_parameters_are_documented,
+    code,
+    parameters_of_help,
+    table,
+)
 from exporter import TOPIC, Exporter, RunExporter, StartExporter
 from parameters import Parameters
 from robot import Robot
@@ -41,9 +48,7 @@ def test_the_flags_are_those_of_help(help_text: str) -> None:
 
 
 def test_help_has_every_parameter(help_text: str, exporter: Exporter, robot: Robot) -> None:
-    of_parameters = help_text.partition("\nParameters:\n")[2]
-
-    assert set(re.findall(r"^  (\S+)$", of_parameters, re.MULTILINE)) == Parameters(robot).names()
+    assert parameters_of_help(help_text) == Parameters(robot).names()
 
 
 def test_the_parameters_are_those_of_the_node(exporter: Exporter, robot: Robot) -> None:

@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use load::message::{Fields, JointStateMessage};
+use joint_state::Field;
+use load::message::SwingingJoints;
 use load::publishing::{self, LoadArguments, Source};
 use r2r::{Node, PublisherUntyped};
 
@@ -50,7 +51,7 @@ enum Stamp {
 struct Joints {
     arguments: Arguments,
     publisher: PublisherUntyped,
-    message: JointStateMessage,
+    message: SwingingJoints,
 }
 
 fn main() -> Result<()> {
@@ -61,19 +62,19 @@ fn main() -> Result<()> {
 fn sources(node: &mut Node, arguments: &Arguments) -> Result<Vec<Joints>> {
     let of = |index| {
         let publisher = node
-            .create_publisher_untyped(&arguments.topic, JointStateMessage::TYPE, arguments.load.qos())
+            .create_publisher_untyped(&arguments.topic, SwingingJoints::TYPE, arguments.load.qos())
             .with_context(|| format!("cannot publish on {:?}", arguments.topic))?;
         Ok(Joints { arguments: arguments.clone(), publisher, message: first_message(arguments, index) })
     };
     (0..usize::from(arguments.publishers)).map(of).collect()
 }
 
-fn first_message(arguments: &Arguments, publisher: usize) -> JointStateMessage {
+fn first_message(arguments: &Arguments, publisher: usize) -> SwingingJoints {
     let first = publisher * arguments.joints;
     let names: Vec<String> =
         (first..first + arguments.joints).map(|joint| format!("{}{joint}", arguments.name_prefix)).collect();
-    let fields = if arguments.positions_only { Fields::PositionOnly } else { Fields::All };
-    JointStateMessage::new(&names, fields)
+    let fields = if arguments.positions_only { &[Field::Position][..] } else { &Field::ALL };
+    SwingingJoints::new(&names, fields)
 }
 
 impl Source for Joints {
@@ -86,7 +87,7 @@ impl Source for Joints {
         if self.arguments.stamp == Stamp::Now || self.arguments.time_as_first_position {
             let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
             if self.arguments.stamp == Stamp::Now {
-                self.message.set_stamp(now);
+                self.message.set_stamp(cdr::Stamp::of_nanoseconds(now.as_nanos() as i64));
             }
             if self.arguments.time_as_first_position {
                 self.message.set_first_position(now.as_secs_f64());

@@ -46,7 +46,11 @@ impl LoadArguments {
     }
 }
 
-fn rate(text: &str) -> Result<f64, String> {
+/// Reads a rate from a command line.
+///
+/// # Errors
+/// Where it is none, in words for the user.
+pub fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if (0.0..=1e9).contains(&rate) => Ok(rate),
         _ => Err("not a number from 0 to 1e9".to_owned()),

@@ -6,6 +6,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use cdr::Stamp;
 use clap::Parser;
 use load::message::CompressedImageMessage;
 use load::publishing::{self, LoadArguments, Source};
@@ -54,7 +55,8 @@ impl Source for Topics {
     }
 
     fn publish_next(&mut self) -> Result<()> {
-        self.message.set_stamp(SystemTime::now().duration_since(UNIX_EPOCH)?);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        self.message.set_stamp(Stamp::of_nanoseconds(now.as_nanos() as i64));
         let publisher = &self.publishers[self.next];
         self.next = (self.next + 1) % self.publishers.len();
         publisher.publish_raw(self.message.as_bytes()).context("the middleware did not take a message")

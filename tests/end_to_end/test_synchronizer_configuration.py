@@ -1,0 +1,212 @@
+"""What the synchronization node is told and what it tells: its documentation says it, bad values are refused."""
+
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+from std_msgs.msg import Float64, String
+
+from documented import SYNCHRONIZER_PAGE as PAGE
+from documented import (
+    assert_file_has_every_parameter,
+    assert_metrics_are_documented,
+    assert_parameters_are_documented,
+    code,
+    parameters_of_help,
+    table,
+)
+from parameters import Parameters
+from program import REPOSITORY, Arguments, run_program
+from robot import Robot, repeatedly
+from synchronizer import (
+    LATCHED,
+    NODE_NAME,
+    PROGRAM,
+    REFERENCE_TOPIC,
+    STATES,
+    TWIN_TOPIC,
+    Listener,
+    Motion,
+    Services,
+    StartSynchronizer,
+    Synchronizer,
+)
+
+CONFIGURATION = REPOSITORY / "config" / "synchronization_node.yaml"
+
+EXIT_USAGE = 64
+
+
+@pytest.fixture
+def synchronizer(start_synchronizer: StartSynchronizer) -> Synchronizer:
+    return start_synchronizer()
+
+
+@pytest.fixture
+def motion(robot: Robot) -> Motion:
+    return Motion(robot.talker(REFERENCE_TOPIC), robot.talker(TWIN_TOPIC), ["elbow"])
+
+
+def test_the_parameters_are_those_of_the_node(synchronizer: Synchronizer, robot: Robot) -> None:
+    assert_parameters_are_documented(PAGE, Parameters(robot, NODE_NAME))
+
+
+def test_help_has_every_parameter(synchronizer: Synchronizer, robot: Robot, domain_id: int) -> None:
+    ended = run_program(Arguments(PROGRAM, ["--help"]), domain_id)
+    assert ended.exit_code == 0
+    assert parameters_of_help(ended.stdout) == Parameters(robot, NODE_NAME).names()
+
+
+def test_the_configuration_file_has_every_parameter_with_its_default(
+    start_synchronizer: StartSynchronizer, robot: Robot
+) -> None:
+    # That it can be read, and under which node's name, shows only in a node that reads it.
+    start_synchronizer(ros=["--params-file", str(CONFIGURATION), "-r", f"__node:={NODE_NAME}"])
+    parameters = Parameters(robot, NODE_NAME)
+    names = sorted(parameters.names())
+    assert_file_has_every_parameter(CONFIGURATION, names)
+    assert_parameters_are_documented(PAGE, parameters)
+
+    in_file = yaml.safe_load(CONFIGURATION.read_text())[f"/**/{NODE_NAME}"]["ros__parameters"]
+    in_node = dict(zip(names, parameters.get(*names), strict=True))
+    assert in_file == {name: value for name, value in in_node.items() if value != []}
+
+
+def test_the_metrics_are_those_of_a_scrape(start_synchronizer: StartSynchronizer, motion: Motion) -> None:
+    synchronizer = start_synchronizer(parameters={"output_mode": "trajectory", "forward_commands": True})
+    with motion.running():
+        # The last to be there: a second of motion has to have been seen.
+        scrape = synchronizer.scrape_until(
+            lambda scrape: scrape.get("ros_twin_joint_lag_seconds", joint_name="elbow") is not None
+            and scrape.get("ros_twin_joint_error_rms", joint_name="elbow", compensation="lag") is not None
+            and scrape.get("ros_twin_real_time_factor", source="twin") is not None
+            and scrape.get("ros_twin_worst_error") is not None,
+            "a lag",
+        )
+    assert_metrics_are_documented(PAGE, scrape)
+
+
+def test_the_states_and_causes_are_those_of_the_node(synchronizer: Synchronizer) -> None:
+    rows = table(PAGE, "state", "means", "entered", "left", "what to do")
+    assert {code(row[0])[0] for row in rows} == set(STATES)
+    assert set(synchronizer.scrape().by("state", "ros_twin_state")) == set(STATES)
+
+
+def test_the_services_are_those_of_the_node(synchronizer: Synchronizer, robot: Robot) -> None:
+    rows = table(PAGE, "service", "type", "does", "answers")
+    documented = {code(row[0])[0].replace("~", f"/{NODE_NAME}"): row[1] for row in rows}
+
+    robot.spin_until(lambda: NODE_NAME in robot.node.get_node_names(), "the node")
+
+    def offered() -> dict[str, str]:
+        services = robot.node.get_service_names_and_types_by_node(NODE_NAME, "/")
+        return {name: types[0] for name, types in services if types[0].startswith("std_srvs/")}
+
+    robot.spin_until(lambda: len(offered()) >= len(documented), "the services")
+    assert offered() == documented
+
+
+def test_the_topics_are_those_of_the_node(start_synchronizer: StartSynchronizer, robot: Robot) -> None:
+    start_synchronizer(parameters={"output_mode": "trajectory", "forward_commands": True, "use_sim_time": True})
+
+    def documented(column: str) -> dict[str, str]:
+        rows = table(PAGE, column, "type", "QoS", "what for" if column == "hears on" else "meaning")
+        defaults = {
+            "reference_topic": REFERENCE_TOPIC,
+            "twin_topic": TWIN_TOPIC,
+            "robot_description_topic": "/robot_description",
+            "forwarded_topic": "/joint_trajectory_commands",
+            "command_topic": "/twin/joint_trajectory_commands",
+        }
+        names = {code(row[0])[0]: row[1] for row in rows}
+        return {
+            defaults.get(name, name.replace("~", f"/{NODE_NAME}")): "trajectory_msgs/msg/JointTrajectory"
+            if name == "command_topic"
+            else kind
+            for name, kind in names.items()
+        }
+
+    def in_graph(topics: list[tuple[str, list[str]]]) -> dict[str, str]:
+        return {name: types[0] for name, types in topics if name not in ("/rosout", "/parameter_events")}
+
+    robot.spin_until(lambda: NODE_NAME in robot.node.get_node_names(), "the node")
+
+    def heard() -> dict[str, str]:
+        return in_graph(robot.node.get_subscriber_names_and_types_by_node(NODE_NAME, "/"))
+
+    def told() -> dict[str, str]:
+        return in_graph(robot.node.get_publisher_names_and_types_by_node(NODE_NAME, "/"))
+
+    robot.spin_until(lambda: len(heard()) >= len(documented("hears on")), "what it listens to")
+    robot.spin_until(lambda: len(told()) >= len(documented("tells on")), "what it publishes")
+    assert heard() == documented("hears on")
+    assert told() == documented("tells on")
+
+
+def test_every_fault_is_told_at_once(domain_id: int, tmp_path: Path) -> None:
+    bad = {
+        "update_rate": 0.5,
+        "buffer_size": 1,
+        "interpolation": "cubic",
+        "joints": ["elbow", "elbow"],
+        "name_map": ["elbow"],
+        "command_topic": "/{robot}/cmd",
+        "reference_topic": "/a b",
+        "use_sim_time": 1,
+        "unknown": 1,
+    }
+    file = tmp_path / "bad.yaml"
+    file.write_text("/**: {ros__parameters: {sign_map: []}}")
+    arguments = Arguments(PROGRAM, ["--web.listen-address=nowhere"], bad, ["--params-file", str(file)])
+    ended = run_program(arguments, domain_id)
+    assert ended.exit_code == EXIT_USAGE, ended
+    told = [line for line in ended.stderr.splitlines() if line]
+    faults = [*bad, "sign_map", "--web.listen-address"]
+    assert len(told) == len(faults), ended.stderr
+    for name in faults:
+        assert any(name in line for line in told), f"{name} is not named in:\n{ended.stderr}"
+
+
+def test_the_robots_own_commands_are_no_default(domain_id: int) -> None:
+    parameters = {"twin_topic": "/twin_joint_states", "output_mode": "trajectory"}
+    ended = run_program(Arguments(PROGRAM, parameters=parameters), domain_id)
+    assert (ended.exit_code, "command_topic: is empty" in ended.stderr) == (EXIT_USAGE, True), ended.stderr
+
+
+def test_what_is_not_commanded_cannot_be_enabled(synchronizer: Synchronizer, robot: Robot) -> None:
+    services = Services(robot)
+    refused = services.enable(True)
+    assert (refused.success, "output_mode is none" in refused.message) == (False, True)
+    assert services.enable(False).success
+
+
+def test_a_joint_that_can_have_no_topic_keeps_no_other_from_its_own(
+    start_synchronizer: StartSynchronizer, robot: Robot
+) -> None:
+    synchronizer = start_synchronizer(parameters={"output_mode": "gz"})
+    commands = Listener(robot, Float64, "/twin/elbow/cmd_pos")
+    joint = '<joint name="{}" type="continuous"><parent link="base"/><child link="{}"/></joint><link name="{}"/>'
+    joints = "".join(joint.format(name, link, link) for name, link in (("left arm", "left"), ("elbow", "arm")))
+    urdf = f'<robot name="arm"><link name="base"/>{joints}</robot>'
+    robot.talker("/robot_description", LATCHED, String).publisher.publish(String(data=urdf))
+    talkers = [robot.talker(topic) for topic in (REFERENCE_TOPIC, TWIN_TOPIC)]
+    with repeatedly(lambda: [talker.publish(["left arm", "elbow"], [0.25, 0.25]) for talker in talkers]):
+        commands.wait_for(lambda message: math.isclose(message.data, 0.25), "the command of the elbow")
+        synchronizer.scrape_until(
+            lambda scrape: scrape.get("ros_twin_commands_refused_total", reason="no_topic"), "the one that has none"
+        )
+    assert synchronizer.scrape().value("ros_twin_publish_failed_total") == 0
+
+
+def test_joints_of_both_sources_beyond_the_limit_are_counted(synchronizer: Synchronizer, robot: Robot) -> None:
+    for source, topic in (("reference", REFERENCE_TOPIC), ("twin", TWIN_TOPIC)):
+        talker = robot.talker(topic)
+        names = [f"{source}_{number}" for number in range(200)]
+        with repeatedly(lambda talker=talker, names=names: talker.publish(names, [0.0] * 200)):
+            synchronizer.scrape_until(lambda scrape, topic=talker.topic: scrape.messages(topic) > 0, "its joints")
+    scrape = synchronizer.scrape_until(
+        lambda scrape: scrape.get("ros_twin_joints_refused_total", source="twin"), "joints are refused"
+    )
+    assert scrape.value("ros_twin_joints_refused_total", source="twin") == 144
+    assert scrape.value("ros_twin_joints_refused_total", source="reference") == 0
