@@ -8,6 +8,14 @@ use r2r_rcl::{rcl_event_callback_t, rcl_ret_t};
 
 use crate::{Error, GuardCondition, error::check};
 
+/// What the spinner takes from as long as it is there, whatever its type: responses to a client, requests to a service.
+pub(crate) trait Arrivals: Send + Sync {
+    /// From now on `wake` is triggered when something has come.
+    fn announce_to(&self, wake: GuardCondition) -> Result<(), Error>;
+    /// Takes what has come, up to a batch.
+    fn take(&self) -> Result<(), Error>;
+}
+
 /// What a callback of the middleware gets. In a wait set every service and every client would cost something at every
 /// turn, also at those that a message ends.
 pub(crate) struct Announced {

@@ -1,19 +1,23 @@
-//! A typed service client, driven by the spinner.
+//! Service clients, driven by the spinner.
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use r2r::{WrappedServiceTypeSupport, WrappedTypesupport};
+use r2r::WrappedServiceTypeSupport;
 use r2r_rcl::*;
 
-use crate::announced::Announced;
+use crate::announced::{Announced, Arrivals};
 use crate::context::c_string;
+use crate::message_form::{MessageForm, NativeMessage};
 use crate::node::NodeHandle;
+use crate::service_type::{CompiledService, ServiceForm, ServiceType};
 use crate::{Error, GuardCondition, Node, error::check};
 
-type Handler<S> = Box<dyn FnMut(ResponseInfo, <S as WrappedServiceTypeSupport>::Response) + Send>;
+type Request<F> = <<F as ServiceForm>::Request as MessageForm>::Filling;
+type Response<F> = <<F as ServiceForm>::Response as MessageForm>::Value;
+type Handler<F> = Box<dyn FnMut(ResponseInfo, Response<F>) + Send>;
 
 /// Which request a response belongs to, and when it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,20 +28,27 @@ pub struct ResponseInfo {
     pub received_timestamp_ns: i64,
 }
 
-/// Asks one service. Dropped, it ends with the spinner's turn.
-pub struct Client<S: WrappedServiceTypeSupport> {
-    shared: Arc<Shared<S>>,
+/// Asks one service of a type that is compiled in. Dropped, it ends with the spinner's turn.
+pub struct Client<S: WrappedServiceTypeSupport + 'static> {
+    shared: Arc<Shared<CompiledService<S>>>,
 }
 
-struct Shared<S: WrappedServiceTypeSupport> {
+/// Asks one service of any installed type with serialized messages: 4 bytes of encapsulation, then CDR. Dropped, it ends
+/// with the spinner's turn.
+pub struct SerializedClient {
+    shared: Arc<Shared<ServiceType>>,
+}
+
+struct Shared<F: ServiceForm> {
+    form: F,
     endpoint: Endpoint,
-    handler: Mutex<Handler<S>>,
+    handler: Mutex<Handler<F>>,
 }
 
 struct Endpoint {
     rcl: Box<UnsafeCell<rcl_client_t>>,
     node: Arc<NodeHandle>,
-    announced: Mutex<Option<Arc<Announced>>>,
+    announced: OnceLock<Arc<Announced>>,
     /// Held while rcl is called with the client: taking is not thread-safe, and sending not beside it.
     calls: Mutex<()>,
 }
@@ -50,7 +61,7 @@ unsafe impl Sync for Endpoint {}
 /// Most responses that one turn of the spinner takes.
 const BATCH_MAX: usize = 64;
 
-impl<S: WrappedServiceTypeSupport> Client<S> {
+impl<S: WrappedServiceTypeSupport + 'static> Client<S> {
     /// A client of the service `name`. `handler` gets each response on the spinner's thread.
     ///
     /// # Errors
@@ -60,92 +71,119 @@ impl<S: WrappedServiceTypeSupport> Client<S> {
         name: &str,
         handler: impl FnMut(ResponseInfo, S::Response) + Send + 'static,
     ) -> Result<Self, Error> {
-        let operation = "make a client";
-        let name = c_string(name, operation)?;
-        // SAFETY: the client is zero-initialised, the node initialised and kept alive by the endpoint, the type support
-        // static, the name outlives the call.
-        unsafe {
-            let endpoint = Endpoint {
-                rcl: Box::new(UnsafeCell::new(rcl_get_zero_initialized_client())),
-                node: Arc::clone(node.handle()),
-                announced: Mutex::new(None),
-                calls: Mutex::new(()),
-            };
-            let options = rcl_client_get_default_options();
-            let guard = node.handle().adding();
-            let code =
-                rcl_client_init(endpoint.rcl.get(), node.handle().as_ptr(), S::get_ts(), name.as_ptr(), &options);
-            // Before a client that was refused is dropped, which takes the lock again.
-            drop(guard);
-            check(code, operation)?;
-            Ok(Self { shared: Arc::new(Shared { endpoint, handler: Mutex::new(Box::new(handler)) }) })
-        }
+        Ok(Self { shared: Shared::new(CompiledService::default(), node, name, Box::new(handler))? })
     }
 
     /// Whether somebody offers the service, as far as discovery knows.
     pub fn is_offered(&self) -> Result<bool, Error> {
-        let endpoint = &self.shared.endpoint;
-        let mut is_offered = false;
-        let (_calling, _guard) = (endpoint.calling(), endpoint.node.changing());
-        // SAFETY: node and client are initialised.
-        let code =
-            unsafe { rcl_service_server_is_available(endpoint.node.as_ptr(), endpoint.rcl.get(), &mut is_offered) };
-        check(code, "look for a service").map(|()| is_offered)
+        self.shared.endpoint.is_offered()
     }
 
     /// Sends a request; returns its number.
     pub fn send(&self, request: &S::Request) -> Result<i64, Error> {
-        let native = S::Request::create_msg();
+        self.shared.send(request)
+    }
+
+    /// What the spinner has to take from, for as long as it is there.
+    pub(crate) fn for_spinner(&self) -> Arc<dyn Arrivals> {
+        Arc::<Shared<_>>::clone(&self.shared)
+    }
+}
+
+impl SerializedClient {
+    /// A client of the service `name`. `handler` gets each response on the spinner's thread.
+    ///
+    /// # Errors
+    /// When the name is not legal, or the middleware refuses.
+    pub fn new(
+        service_type: ServiceType,
+        node: &Node,
+        name: &str,
+        handler: impl FnMut(ResponseInfo, Vec<u8>) + Send + 'static,
+    ) -> Result<Self, Error> {
+        Ok(Self { shared: Shared::new(service_type, node, name, Box::new(handler))? })
+    }
+
+    /// Whether somebody offers the service, as far as discovery knows.
+    ///
+    /// # Errors
+    /// When the middleware does not say.
+    pub fn is_offered(&self) -> Result<bool, Error> {
+        self.shared.endpoint.is_offered()
+    }
+
+    /// Sends a request; returns its number.
+    ///
+    /// # Errors
+    /// When it is no request of the type, or the middleware does not take it.
+    pub fn send(&self, request: &[u8]) -> Result<i64, Error> {
+        self.shared.send(request)
+    }
+
+    /// The type of the service.
+    pub fn service_type(&self) -> &ServiceType {
+        &self.shared.form
+    }
+
+    pub(crate) fn for_spinner(&self) -> Arc<dyn Arrivals> {
+        Arc::<Shared<_>>::clone(&self.shared)
+    }
+}
+
+impl<F: ServiceForm> Shared<F> {
+    fn new(form: F, node: &Node, name: &str, handler: Handler<F>) -> Result<Arc<Self>, Error> {
+        let endpoint = Endpoint::new(form.support(), node, name)?;
+        Ok(Arc::new(Self { form, endpoint, handler: Mutex::new(handler) }))
+    }
+
+    fn send(&self, request: &Request<F>) -> Result<i64, Error> {
+        let native = NativeMessage::filled(self.form.request(), request)?;
         let mut number = 0;
-        let calling = self.shared.endpoint.calling();
-        // SAFETY: `native` is an initialised message of the request's C type, filled, sent (rcl copies it) and destroyed.
-        let code = unsafe {
-            request.copy_to_native(&mut *native);
-            rcl_send_request(self.shared.endpoint.rcl.get(), native.cast(), &mut number)
-        };
-        drop(calling);
-        S::Request::destroy_msg(native);
+        let _calling = self.endpoint.calling();
+        // SAFETY: the client is initialised, `native` a message of the request's C type, which rcl copies.
+        let code = unsafe { rcl_send_request(self.endpoint.rcl.get(), native.as_ptr(), &mut number) };
         check(code, "send a request").map(|()| number)
     }
-}
 
-impl<S: WrappedServiceTypeSupport + 'static> Client<S> {
-    /// What the spinner has to take from, for as long as it is there.
-    pub(crate) fn for_spinner(&self) -> Arc<dyn Asking> {
-        Arc::<Shared<S>>::clone(&self.shared)
+    fn take_response(&self) -> Result<Option<(ResponseInfo, Response<F>)>, Error> {
+        let native = NativeMessage::new(self.form.response());
+        let mut info = MaybeUninit::<rmw_service_info_t>::zeroed();
+        let calling = self.endpoint.calling();
+        // SAFETY: the client is initialised; `native` is an initialised message of the response's C type.
+        let code = unsafe { rcl_take_response_with_info(self.endpoint.rcl.get(), info.as_mut_ptr(), native.as_ptr()) };
+        drop(calling);
+        if code == RCL_RET_CLIENT_TAKE_FAILED as rcl_ret_t {
+            return Ok(None);
+        }
+        check(code, "take a response")?;
+        // SAFETY: the take succeeded, so the info is filled in; all-zero is valid info.
+        let info = unsafe { info.assume_init() };
+        let number = info.request_id.sequence_number;
+        Ok(Some((ResponseInfo { number, received_timestamp_ns: info.received_timestamp }, native.read()?)))
     }
 }
 
-/// What the spinner needs of a client, whatever its type.
-pub(crate) trait Asking: Send + Sync {
-    /// From now on `wake` is triggered when responses have come.
-    fn announce_to(&self, wake: GuardCondition) -> Result<(), Error>;
-    /// Takes the responses that have come.
-    fn take(&self) -> Result<(), Error>;
-}
-
-impl<S: WrappedServiceTypeSupport> Asking for Shared<S> {
+impl<F: ServiceForm> Arrivals for Shared<F> {
     fn announce_to(&self, wake: GuardCondition) -> Result<(), Error> {
-        let mut announced = self.endpoint.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        if announced.is_some() {
+        let _calling = self.endpoint.calling();
+        if self.endpoint.announced.get().is_some() {
             let message = "the client is some spinner's already".to_owned();
             return Err(Error::new("add a client", RCL_RET_ALREADY_INIT as rcl_ret_t, message));
         }
-        let _calling = self.endpoint.calling();
         // SAFETY: the client is initialised; what the callback gets is set once, under the lock, and kept until
         // `Endpoint::drop` has cleared the callback.
-        *announced = Some(Announced::listen(wake, |callback, user_data| unsafe {
+        let announced = Announced::listen(wake, |callback, user_data| unsafe {
             rcl_client_set_on_new_response_callback(self.endpoint.rcl.get(), callback, user_data)
-        })?);
+        })?;
+        self.endpoint.announced.get_or_init(|| announced);
         Ok(())
     }
 
     fn take(&self) -> Result<(), Error> {
-        let announced = self.endpoint.announced.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let pending = announced.map_or(0, |announced| announced.take(BATCH_MAX));
+        let pending = self.endpoint.announced.get().map_or(0, |announced| announced.take(BATCH_MAX));
         let mut taken = Ok(());
         for _ in 0..pending {
-            match take_response::<S>(&self.endpoint) {
+            match self.take_response() {
                 Ok(Some((info, response))) => {
                     (self.handler.lock().unwrap_or_else(PoisonError::into_inner))(info, response);
                 }
@@ -159,37 +197,44 @@ impl<S: WrappedServiceTypeSupport> Asking for Shared<S> {
 }
 
 impl Endpoint {
+    fn new(support: *const rosidl_service_type_support_t, node: &Node, name: &str) -> Result<Self, Error> {
+        let operation = "make a client";
+        let name = c_string(name, operation)?;
+        // SAFETY: the client is zero-initialised, the node initialised and kept alive by the endpoint, the type support
+        // static, the name outlives the call.
+        unsafe {
+            let endpoint = Self {
+                rcl: Box::new(UnsafeCell::new(rcl_get_zero_initialized_client())),
+                node: Arc::clone(node.handle()),
+                announced: OnceLock::new(),
+                calls: Mutex::new(()),
+            };
+            let options = rcl_client_get_default_options();
+            let guard = node.handle().adding();
+            let code = rcl_client_init(endpoint.rcl.get(), node.handle().as_ptr(), support, name.as_ptr(), &options);
+            // Before a client that was refused is dropped, which takes the lock again.
+            drop(guard);
+            check(code, operation)?;
+            Ok(endpoint)
+        }
+    }
+
+    fn is_offered(&self) -> Result<bool, Error> {
+        let mut is_offered = false;
+        let (_calling, _guard) = (self.calling(), self.node.changing());
+        // SAFETY: node and client are initialised.
+        let code = unsafe { rcl_service_server_is_available(self.node.as_ptr(), self.rcl.get(), &mut is_offered) };
+        check(code, "look for a service").map(|()| is_offered)
+    }
+
     fn calling(&self) -> MutexGuard<'_, ()> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn take_response<S: WrappedServiceTypeSupport>(
-    endpoint: &Endpoint,
-) -> Result<Option<(ResponseInfo, S::Response)>, Error> {
-    let native = S::Response::create_msg();
-    let mut info = MaybeUninit::<rmw_service_info_t>::zeroed();
-    let _calling = endpoint.calling();
-    // SAFETY: the client is initialised; `native` is an initialised message of the response's C type.
-    let code = unsafe { rcl_take_response_with_info(endpoint.rcl.get(), info.as_mut_ptr(), native.cast()) };
-    let taken = if code == RCL_RET_CLIENT_TAKE_FAILED as rcl_ret_t {
-        Ok(None)
-    } else {
-        // SAFETY: the take succeeded where this is evaluated, so info and message are filled in; all-zero is valid info.
-        check(code, "take a response").map(|()| unsafe {
-            let info = info.assume_init();
-            let number = info.request_id.sequence_number;
-            let info = ResponseInfo { number, received_timestamp_ns: info.received_timestamp };
-            Some((info, S::Response::from_native(&*native)))
-        })
-    };
-    S::Response::destroy_msg(native);
-    taken
-}
-
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        if let Some(announced) = self.announced.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(announced) = self.announced.take() {
             // SAFETY: the client is initialised, since a callback was set.
             let code = unsafe { rcl_client_set_on_new_response_callback(self.rcl.get(), None, ptr::null()) };
             if check(code, "clear the response callback").is_err() {

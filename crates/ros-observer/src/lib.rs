@@ -2,7 +2,7 @@
 //!
 //! r2r generates the message types and binds rcl; its own `Node` hides what an observer exists to see (who sent a
 //! message, when, with which sequence number) and drops messages without a trace. So this crate talks to rcl itself:
-//! serialized messages with their origin, the graph with the QoS of every endpoint, typed services and publishers, and
+//! serialized messages with their origin, the graph with the QoS of every endpoint, services and publishers, and
 //! one wait set.
 //!
 //! Invariant: every `unsafe` of the project is in here, each block with its proof, and no use of the public interface
@@ -18,16 +18,21 @@ mod error;
 mod fast_dds;
 mod graph;
 mod guard;
+mod message_form;
 mod message_type;
 mod node;
 mod publisher;
 mod qos;
 mod qos_events;
+mod serialized;
 mod service;
+mod service_endpoint;
+mod service_type;
 mod spin;
+mod spinner_handle;
 mod subscription;
 
-pub use client::{Client, ResponseInfo};
+pub use client::{Client, ResponseInfo, SerializedClient};
 pub use context::{Context, LogLevel};
 pub use end::end_process;
 pub use error::Error;
@@ -35,11 +40,14 @@ pub use graph::{Endpoint, NamesAndTypes};
 pub use guard::GuardCondition;
 pub use message_type::MessageType;
 pub use node::Node;
-pub use publisher::Publisher;
+pub use publisher::{Publisher, SerializedPublisher};
 pub use qos::{Durability, Qos, QosPolicy, Reliability};
 pub use qos_events::QosEvents;
-pub use service::{Reply, Service};
+pub use service::{Reply, SerializedService, Service};
+pub use service_endpoint::RequestId;
+pub use service_type::ServiceType;
 pub use spin::{Spinner, Turn};
+pub use spinner_handle::SpinnerHandle;
 pub use subscription::{Gid, MessageInfo, Subscription, SubscriptionProbe, TakeIn};
 
 /// The middleware that this process runs on, for example `rmw_fastrtps_cpp`.

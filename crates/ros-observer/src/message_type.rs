@@ -26,7 +26,16 @@ unsafe impl Sync for MessageType {}
 const MESSAGE: u8 =
     rosidl_typesupport_introspection_c_field_types::rosidl_typesupport_introspection_c__ROS_TYPE_MESSAGE as u8;
 
-type GetSupport = unsafe extern "C" fn() -> *const rosidl_message_type_support_t;
+/// The support of a service's type, by its name, for example `std_srvs/srv/SetBool`.
+///
+/// # Errors
+/// When the name is none, or no prefix of `AMENT_PREFIX_PATH` has the package or the package has not the type.
+pub(crate) fn service_support(name: &str) -> Result<*const rosidl_service_type_support_t, Error> {
+    match Name::parse(name)? {
+        name if name.kind == "srv" => name.constant("rosidl_typesupport_c", "service"),
+        _ => Err(failed(format!("{name:?} is no service type"))),
+    }
+}
 
 /// A name as in `sensor_msgs/msg/JointState`, checked: it becomes part of a file's name and comes from other nodes.
 struct Name<'a> {
@@ -61,10 +70,8 @@ impl MessageType {
     /// # Errors
     /// As for [`MessageType::find`], or when the package was built without introspection.
     pub fn begins_with_stamp(name: &str) -> Result<bool, Error> {
-        let support = Name::parse(name)?.support("rosidl_typesupport_introspection_c")?;
-        // SAFETY: the support of this kind has `MessageMembers` as its data (rosidl_typesupport_introspection_c,
-        // message_introspection.h), constants of a library that is never unloaded.
-        let first = unsafe { first_member(&*(*support).data.cast()) };
+        // SAFETY: rosidl has generated the members.
+        let first = unsafe { first_member(Self::members(name)?) };
         Ok(first.filter(|member| member.type_id_ == MESSAGE && !member.is_array_).is_some_and(|member| {
             // SAFETY: a member of type message has the support of its type, of the same kind.
             let (namespace, name) = unsafe {
@@ -73,6 +80,17 @@ impl MessageType {
             };
             [(c"std_msgs__msg", c"Header"), (c"builtin_interfaces__msg", c"Time")].contains(&(namespace, name))
         }))
+    }
+
+    /// What the type's introspection tells of it.
+    ///
+    /// # Errors
+    /// As for [`MessageType::begins_with_stamp`].
+    pub(crate) fn members(name: &str) -> Result<&'static rosidl_typesupport_introspection_c__MessageMembers, Error> {
+        let support = Name::parse(name)?.support("rosidl_typesupport_introspection_c")?;
+        // SAFETY: the support of this kind has `MessageMembers` as its data (rosidl_typesupport_introspection_c,
+        // message_introspection.h), constants of a library that is never unloaded.
+        Ok(unsafe { &*(*support).data.cast() })
     }
 
     pub(crate) fn as_ptr(self) -> *const rosidl_message_type_support_t {
@@ -107,10 +125,15 @@ impl<'a> Name<'a> {
 
     /// The type's support from the package's library for one way of supporting types.
     fn support(&self, typesupport: &str) -> Result<*const rosidl_message_type_support_t, Error> {
+        self.constant(typesupport, "message")
+    }
+
+    /// `T` must be the support that rosidl has for this `interface`: `message` or `service`.
+    fn constant<T>(&self, typesupport: &str, interface: &str) -> Result<*const T, Error> {
         let Self { package, kind, message } = self;
         let file = format!("lib{package}__{typesupport}.so");
         let path = installed(&file).ok_or_else(|| failed(format!("{file} is in no prefix of AMENT_PREFIX_PATH")))?;
-        let symbol = format!("{typesupport}__get_message_type_support_handle__{package}__{kind}__{message}");
+        let symbol = format!("{typesupport}__get_{interface}_type_support_handle__{package}__{kind}__{message}");
         let mut libraries = LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner);
         let library = match libraries.entry(path) {
             Entry::Occupied(loaded) => *loaded.get(),
@@ -119,8 +142,8 @@ impl<'a> Name<'a> {
                 missing.insert(library)
             }
         };
-        // SAFETY: rosidl generates a function of this signature for every message under this name.
-        let get_support = unsafe { library.get::<GetSupport>(symbol.as_bytes()) };
+        // SAFETY: rosidl generates a function of this signature for every message and every service under this name.
+        let get_support = unsafe { library.get::<unsafe extern "C" fn() -> *const T>(symbol.as_bytes()) };
         let get_support = get_support.map_err(|_| failed(format!("{file} has no {message}")))?;
         // SAFETY: the function has no preconditions but that it is not called twice at a time, of which the lock takes care; it
         // returns a constant.

@@ -1,4 +1,4 @@
-//! A typed publisher.
+//! Publishers: of one compiled-in type, or of serialized messages of any installed one.
 
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
@@ -9,27 +9,67 @@ use r2r::WrappedTypesupport;
 use r2r_rcl::*;
 
 use crate::context::c_string;
+use crate::message_form::{CompiledForm, NativeMessage};
 use crate::node::NodeHandle;
-use crate::{Error, Node, Qos, error::check};
-
-/// What every serialized message begins with.
-const ENCAPSULATION_BYTES: usize = 4;
+use crate::serialized::as_serialized;
+use crate::{Error, Gid, MessageType, Node, Qos, error::check};
 
 /// Publishes messages of one type on one topic.
 pub struct Publisher<T> {
-    rcl: Box<UnsafeCell<rcl_publisher_t>>,
-    node: Arc<NodeHandle>,
+    serialized: SerializedPublisher,
     _type: PhantomData<fn(&T)>,
 }
-
-// SAFETY: rcl documents publishing as thread-safe; init and fini happen under the node's lock.
-unsafe impl<T> Send for Publisher<T> {}
-// SAFETY: as above.
-unsafe impl<T> Sync for Publisher<T> {}
 
 impl<T: WrappedTypesupport> Publisher<T> {
     /// Advertises `topic`, relative to the node's namespace unless it begins with `/`.
     pub fn new(node: &Node, topic: &str, qos: Qos) -> Result<Self, Error> {
+        let serialized = SerializedPublisher::new(MessageType::of::<T>(), node, topic, qos)?;
+        Ok(Self { serialized, _type: PhantomData })
+    }
+
+    /// Publishes one message.
+    pub fn publish(&self, message: &T) -> Result<(), Error> {
+        let form = CompiledForm::<T>::default();
+        let native = NativeMessage::filled(&form, message)?;
+        // SAFETY: the publisher is initialised, for messages of T's C type, of which rcl copies one.
+        let code = unsafe { rcl_publish(self.serialized.rcl.get(), native.as_ptr(), ptr::null_mut()) };
+        check(code, "publish")
+    }
+
+    /// As [`SerializedPublisher::publish`].
+    ///
+    /// # Errors
+    /// As of that.
+    pub fn publish_serialized(&self, message: &[u8]) -> Result<(), Error> {
+        self.serialized.publish(message)
+    }
+
+    /// As [`SerializedPublisher::subscription_count`].
+    ///
+    /// # Errors
+    /// As of that.
+    pub fn subscription_count(&self) -> Result<usize, Error> {
+        self.serialized.subscription_count()
+    }
+}
+
+/// Publishes on one topic messages that are serialized already, of any installed type.
+pub struct SerializedPublisher {
+    rcl: Box<UnsafeCell<rcl_publisher_t>>,
+    node: Arc<NodeHandle>,
+}
+
+// SAFETY: rcl documents publishing as thread-safe; init and fini happen under the node's lock.
+unsafe impl Send for SerializedPublisher {}
+// SAFETY: as above.
+unsafe impl Sync for SerializedPublisher {}
+
+impl SerializedPublisher {
+    /// Advertises `topic`, relative to the node's namespace unless it begins with `/`.
+    ///
+    /// # Errors
+    /// When the name is not legal, or the middleware refuses.
+    pub fn new(message_type: MessageType, node: &Node, topic: &str, qos: Qos) -> Result<Self, Error> {
         let operation = "make a publisher";
         let topic = c_string(topic, operation)?;
         // SAFETY: the publisher is zero-initialised, the node is initialised and kept alive by the publisher, the type
@@ -38,13 +78,12 @@ impl<T: WrappedTypesupport> Publisher<T> {
             let publisher = Self {
                 rcl: Box::new(UnsafeCell::new(rcl_get_zero_initialized_publisher())),
                 node: Arc::clone(node.handle()),
-                _type: PhantomData,
             };
             let mut options = rcl_publisher_get_default_options();
             options.qos = qos.to_rmw();
             let guard = node.handle().adding();
-            let code =
-                rcl_publisher_init(publisher.rcl.get(), node.handle().as_ptr(), T::get_ts(), topic.as_ptr(), &options);
+            let (node, support) = (node.handle().as_ptr(), message_type.as_ptr());
+            let code = rcl_publisher_init(publisher.rcl.get(), node, support, topic.as_ptr(), &options);
             // Before a publisher that was refused is dropped, which takes the lock again.
             drop(guard);
             check(code, operation)?;
@@ -52,38 +91,14 @@ impl<T: WrappedTypesupport> Publisher<T> {
         }
     }
 
-    /// Publishes one message.
-    pub fn publish(&self, message: &T) -> Result<(), Error> {
-        let native = T::create_msg();
-        // SAFETY: `create_msg` gives an initialised message of T's C type, which is filled, published (rcl copies it)
-        // and destroyed once.
-        let code = unsafe {
-            message.copy_to_native(&mut *native);
-            rcl_publish(self.rcl.get(), native.cast(), ptr::null_mut())
-        };
-        T::destroy_msg(native);
-        check(code, "publish")
-    }
-
-    /// Publishes one message of the type that is serialized already: 4 bytes of encapsulation, then CDR. Nothing is checked
-    /// but its length: whoever subscribes cannot read what is no message of the type.
+    /// Publishes one message of the type: 4 bytes of encapsulation, then CDR. Nothing is checked but its length: whoever
+    /// subscribes cannot read what is no message of the type.
     ///
     /// # Errors
     /// When there is no encapsulation, or the middleware does not take it.
-    pub fn publish_serialized(&self, message: &[u8]) -> Result<(), Error> {
+    pub fn publish(&self, message: &[u8]) -> Result<(), Error> {
         let operation = "publish";
-        if message.len() < ENCAPSULATION_BYTES {
-            let reason = "it has no encapsulation header".to_owned();
-            return Err(Error::new(operation, RCL_RET_INVALID_ARGUMENT as rcl_ret_t, reason));
-        }
-        // SAFETY: the allocator of a serialized message that is only read is never used; any valid one will do.
-        let allocator = unsafe { rcutils_get_default_allocator() };
-        let serialized = rcl_serialized_message_t {
-            buffer: message.as_ptr().cast_mut(),
-            buffer_length: message.len(),
-            buffer_capacity: message.len(),
-            allocator,
-        };
+        let serialized = as_serialized(message, operation)?;
         // SAFETY: the publisher is initialised; rcl takes the message as const, copies its bytes, which outlive the call,
         // and keeps nothing.
         let code = unsafe { rcl_publish_serialized_message(self.rcl.get(), &serialized, ptr::null_mut()) };
@@ -102,9 +117,21 @@ impl<T: WrappedTypesupport> Publisher<T> {
         check(code, "count the subscriptions")?;
         Ok(count)
     }
+
+    /// The publisher's identity, as it comes with its messages.
+    ///
+    /// # Errors
+    /// When the middleware does not say.
+    pub fn gid(&self) -> Result<Gid, Error> {
+        let mut gid = rmw_gid_t { implementation_identifier: ptr::null(), data: Gid::default() };
+        // SAFETY: the publisher is initialised, so it has a handle of the middleware's, which lives as long.
+        let code = unsafe { rmw_get_gid_for_publisher(rcl_publisher_get_rmw_handle(self.rcl.get()), &mut gid) };
+        check(code, "identify a publisher")?;
+        Ok(gid.data)
+    }
 }
 
-impl<T> Drop for Publisher<T> {
+impl Drop for SerializedPublisher {
     fn drop(&mut self) {
         let node = Arc::clone(&self.node);
         let _guard = node.changing();

@@ -1,20 +1,13 @@
-//! A typed service server, driven by the spinner.
+//! Service servers, driven by the spinner.
 
-use std::cell::UnsafeCell;
-use std::mem::MaybeUninit;
-use std::ptr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use r2r::{WrappedServiceTypeSupport, WrappedTypesupport};
-use r2r_rcl::*;
+use r2r::WrappedServiceTypeSupport;
 
-use crate::announced::Announced;
-use crate::context::c_string;
-use crate::node::NodeHandle;
-use crate::{Error, GuardCondition, Node, error::check};
-
-/// Most requests that one turn of the spinner answers.
-const BATCH_MAX: usize = 64;
+use crate::announced::Arrivals;
+use crate::service_endpoint::{RequestId, ServiceEndpoint};
+use crate::service_type::{CompiledService, ServiceType};
+use crate::{Error, GuardCondition, Node};
 
 type Response<S> = <S as WrappedServiceTypeSupport>::Response;
 
@@ -33,22 +26,13 @@ pub enum Reply<R> {
 }
 
 /// Answers requests of one service with a function that runs on the spinner's thread.
-pub struct Service<S: WrappedServiceTypeSupport> {
-    endpoint: ServiceEndpoint,
+pub struct Service<S: WrappedServiceTypeSupport + 'static> {
+    endpoint: ServiceEndpoint<CompiledService<S>>,
     handler: Handler<S>,
-    waiting: Vec<(rmw_request_id_t, Later<Response<S>>)>,
+    waiting: Vec<(RequestId, Later<Response<S>>)>,
 }
 
-struct ServiceEndpoint {
-    rcl: Box<UnsafeCell<rcl_service_t>>,
-    node: Arc<NodeHandle>,
-    announced: Option<Arc<Announced>>,
-}
-
-// SAFETY: the endpoint is used by one thread at a time (`answer` takes `&mut self`), and rcl binds it to none.
-unsafe impl Send for ServiceEndpoint {}
-
-impl<S: WrappedServiceTypeSupport> Service<S> {
+impl<S: WrappedServiceTypeSupport + 'static> Service<S> {
     /// Offers the service `name`, relative to the node's namespace unless it begins with `/`; `~/name` is private.
     pub fn new(
         node: &Node,
@@ -67,25 +51,8 @@ impl<S: WrappedServiceTypeSupport> Service<S> {
         name: &str,
         handler: impl FnMut(S::Request) -> Reply<S::Response> + Send + 'static,
     ) -> Result<Self, Error> {
-        let operation = "make a service";
-        let name = c_string(name, operation)?;
-        // SAFETY: the service is zero-initialised, the node initialised and kept alive by the endpoint, the type
-        // support static, the name outlives the call.
-        unsafe {
-            let endpoint = ServiceEndpoint {
-                rcl: Box::new(UnsafeCell::new(rcl_get_zero_initialized_service())),
-                node: Arc::clone(node.handle()),
-                announced: None,
-            };
-            let options = rcl_service_get_default_options();
-            let guard = node.handle().adding();
-            let code =
-                rcl_service_init(endpoint.rcl.get(), node.handle().as_ptr(), S::get_ts(), name.as_ptr(), &options);
-            // Before a service that was refused is dropped, which takes the lock again.
-            drop(guard);
-            check(code, operation)?;
-            Ok(Self { endpoint, handler: Box::new(handler), waiting: Vec::new() })
-        }
+        let endpoint = ServiceEndpoint::new(CompiledService::default(), node, name)?;
+        Ok(Self { endpoint, handler: Box::new(handler), waiting: Vec::new() })
     }
 }
 
@@ -98,19 +65,14 @@ pub(crate) trait Answering: Send {
     fn answer(&mut self) -> Result<(), Error>;
 }
 
-impl<S: WrappedServiceTypeSupport> Answering for Service<S> {
+impl<S: WrappedServiceTypeSupport + 'static> Answering for Service<S> {
     fn announce_to(&mut self, wake: GuardCondition) -> Result<(), Error> {
-        // SAFETY: the service is initialised; what the callback gets is kept until `ServiceEndpoint::drop` has cleared it.
-        self.endpoint.announced = Some(Announced::listen(wake, |callback, user_data| unsafe {
-            rcl_service_set_on_new_request_callback(self.endpoint.rcl.get(), callback, user_data)
-        })?);
-        Ok(())
+        self.endpoint.announce_to(wake)
     }
 
     fn answer(&mut self) -> Result<(), Error> {
-        let pending = self.endpoint.announced.as_ref().map_or(0, |announced| announced.take(BATCH_MAX));
         let mut answered = Ok(());
-        for _ in 0..pending {
+        for _ in 0..self.endpoint.pending() {
             // One that fails does not keep the next ones from an answer.
             if let Err(error) = self.answer_one() {
                 answered = Err(error);
@@ -120,11 +82,11 @@ impl<S: WrappedServiceTypeSupport> Answering for Service<S> {
     }
 }
 
-impl<S: WrappedServiceTypeSupport> Service<S> {
+impl<S: WrappedServiceTypeSupport + 'static> Service<S> {
     fn answer_one(&mut self) -> Result<(), Error> {
-        let Some((mut id, request)) = take_request::<S>(&self.endpoint)? else { return Ok(()) };
+        let Some((id, request)) = self.endpoint.take_request()? else { return Ok(()) };
         match (self.handler)(request) {
-            Reply::Now(response) => send_response::<S>(&self.endpoint, &mut id, &response),
+            Reply::Now(response) => self.endpoint.send_response(id, &response),
             Reply::Later(later) => {
                 self.waiting.push((id, later));
                 Ok(())
@@ -136,7 +98,7 @@ impl<S: WrappedServiceTypeSupport> Service<S> {
         let mut answered = Ok(());
         self.waiting.retain_mut(|(id, later)| {
             let Some(response) = later() else { return true };
-            if let Err(error) = send_response::<S>(&self.endpoint, id, &response) {
+            if let Err(error) = self.endpoint.send_response(*id, &response) {
                 answered = Err(error);
             }
             false
@@ -145,51 +107,65 @@ impl<S: WrappedServiceTypeSupport> Service<S> {
     }
 }
 
-fn take_request<S: WrappedServiceTypeSupport>(
-    endpoint: &ServiceEndpoint,
-) -> Result<Option<(rmw_request_id_t, S::Request)>, Error> {
-    let native = S::Request::create_msg();
-    let mut id = MaybeUninit::<rmw_request_id_t>::zeroed();
-    // SAFETY: the service is initialised; `native` is an initialised message of the request's C type.
-    let code = unsafe { rcl_take_request(endpoint.rcl.get(), id.as_mut_ptr(), native.cast()) };
-    let taken = if code == RCL_RET_SERVICE_TAKE_FAILED as rcl_ret_t {
-        Ok(None)
-    } else {
-        // SAFETY: the take succeeded where this is evaluated, so id and message are filled in; all-zero is a valid id.
-        check(code, "take a request").map(|()| Some(unsafe { (id.assume_init(), S::Request::from_native(&*native)) }))
-    };
-    S::Request::destroy_msg(native);
-    taken
+/// Answers requests of one service of any installed type; both are serialized messages: 4 bytes of encapsulation, then CDR.
+/// Dropped, it ends with the spinner's turn.
+pub struct SerializedService {
+    shared: Arc<Shared>,
 }
 
-fn send_response<S: WrappedServiceTypeSupport>(
-    endpoint: &ServiceEndpoint,
-    id: &mut rmw_request_id_t,
-    response: &S::Response,
-) -> Result<(), Error> {
-    let native = S::Response::create_msg();
-    // SAFETY: `native` is an initialised message of the response's C type, filled, sent (rcl copies it) and destroyed.
-    let code = unsafe {
-        response.copy_to_native(&mut *native);
-        rcl_send_response(endpoint.rcl.get(), id, native.cast())
-    };
-    S::Response::destroy_msg(native);
-    check(code, "send a response")
+struct Shared {
+    endpoint: ServiceEndpoint<ServiceType>,
+    handler: Mutex<SerializedHandler>,
 }
 
-impl Drop for ServiceEndpoint {
-    fn drop(&mut self) {
-        if let Some(announced) = self.announced.take() {
-            // SAFETY: the service is initialised, since a callback was set.
-            let code = unsafe { rcl_service_set_on_new_request_callback(self.rcl.get(), None, ptr::null()) };
-            if check(code, "clear the request callback").is_err() {
-                // It may still be called, so what it is called with has to stay.
-                std::mem::forget(announced);
+type SerializedHandler = Box<dyn FnMut(RequestId, Vec<u8>) + Send>;
+
+impl SerializedService {
+    /// Offers the service `name`, relative to the node's namespace unless it begins with `/`. `handler` gets each request on
+    /// the spinner's thread; whoever answers it does so by [`Self::respond`].
+    ///
+    /// # Errors
+    /// When the name is not legal, or the middleware refuses.
+    pub fn new(
+        service_type: ServiceType,
+        node: &Node,
+        name: &str,
+        handler: impl FnMut(RequestId, Vec<u8>) + Send + 'static,
+    ) -> Result<Self, Error> {
+        let endpoint = ServiceEndpoint::new(service_type, node, name)?;
+        Ok(Self { shared: Arc::new(Shared { endpoint, handler: Mutex::new(Box::new(handler)) }) })
+    }
+
+    /// Answers a request of this service, once, from any thread.
+    ///
+    /// # Errors
+    /// When it is no response of the type, or the middleware does not take it.
+    pub fn respond(&self, id: RequestId, response: &[u8]) -> Result<(), Error> {
+        self.shared.endpoint.send_response(id, response)
+    }
+
+    /// What the spinner has to take from, for as long as it is there.
+    pub(crate) fn for_spinner(&self) -> Arc<dyn Arrivals> {
+        Arc::<Shared>::clone(&self.shared)
+    }
+}
+
+impl Arrivals for Shared {
+    fn announce_to(&self, wake: GuardCondition) -> Result<(), Error> {
+        self.endpoint.announce_to(wake)
+    }
+
+    fn take(&self) -> Result<(), Error> {
+        let mut taken = Ok(());
+        for _ in 0..self.endpoint.pending() {
+            match self.endpoint.take_request() {
+                Ok(Some((id, request))) => {
+                    (self.handler.lock().unwrap_or_else(PoisonError::into_inner))(id, request);
+                }
+                Ok(None) => {}
+                Err(error) => taken = Err(error),
             }
         }
-        let node = Arc::clone(&self.node);
-        let _guard = node.changing();
-        // SAFETY: the node is alive, nothing else refers to this service; a zero-initialised one is accepted.
-        let _ = check(unsafe { rcl_service_fini(self.rcl.get_mut(), node.as_ptr()) }, "end a service");
+        taken
     }
 }

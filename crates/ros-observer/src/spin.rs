@@ -6,8 +6,10 @@ use std::time::Duration;
 use r2r::WrappedServiceTypeSupport;
 use r2r_rcl::*;
 
-use crate::client::{Asking, Client};
+use crate::announced::Arrivals;
+use crate::client::Client;
 use crate::service::{Answering, Service};
+use crate::spinner_handle::{Additions, SpinnerHandle};
 use crate::subscription::{Shared, Subscription, end_those_dropped_in_handlers};
 use crate::{Context, Error, GuardCondition, Node, error::check};
 
@@ -15,8 +17,10 @@ use crate::{Context, Error, GuardCondition, Node, error::check};
 pub struct Spinner {
     wait_set: WaitSet,
     services: Vec<Box<dyn Answering>>,
-    clients: Vec<Weak<dyn Asking>>,
+    arrivals: Vec<Weak<dyn Arrivals>>,
     subscriptions: Vec<Weak<Shared>>,
+    /// What other threads have added since the last turn.
+    additions: Arc<Additions>,
     wake: GuardCondition,
     node: Node,
 }
@@ -26,8 +30,8 @@ pub struct Spinner {
 pub struct Turn {
     /// A node or an endpoint came or went.
     pub graph_changed: bool,
-    /// Services whose client could not be answered, for example because it had gone, and clients that could not take their
-    /// answer.
+    /// Services whose client could not be answered, for example because it had gone, and requests and responses that could
+    /// not be taken.
     pub unanswered: usize,
 }
 
@@ -37,8 +41,9 @@ impl Spinner {
         Ok(Self {
             wait_set: WaitSet::new(node.context())?,
             services: Vec::new(),
-            clients: Vec::new(),
+            arrivals: Vec::new(),
             subscriptions: Vec::new(),
+            additions: Arc::default(),
             wake: GuardCondition::new(node.context())?,
             node: node.clone(),
         })
@@ -47,6 +52,11 @@ impl Spinner {
     /// Ends a wait from another thread, for example to ask the spinning thread to stop.
     pub fn waker(&self) -> GuardCondition {
         self.wake.clone()
+    }
+
+    /// By which other threads add what is served in [`Spinner::turn`].
+    pub fn handle(&self) -> SpinnerHandle {
+        SpinnerHandle::new(self.waker(), Arc::clone(&self.additions))
     }
 
     /// From now on, requests of this service are answered in [`Spinner::turn`].
@@ -67,21 +77,34 @@ impl Spinner {
     /// # Errors
     /// When the middleware cannot tell of responses.
     pub fn add_client<S: WrappedServiceTypeSupport + 'static>(&mut self, client: &Client<S>) -> Result<(), Error> {
-        let asking = client.for_spinner();
-        asking.announce_to(self.waker())?;
-        self.clients.push(Arc::downgrade(&asking));
+        let arrivals = client.for_spinner();
+        arrivals.announce_to(self.waker())?;
+        self.arrivals.push(Arc::downgrade(&arrivals));
         Ok(())
     }
 
     /// From now on, messages of this subscription are taken in [`Spinner::turn`], unless it is served by callback.
     pub fn add_subscription(&mut self, subscription: &Subscription) {
-        self.subscriptions.extend(subscription.for_wait_set());
+        self.wait_for(subscription.for_wait_set());
+    }
+
+    fn wait_for(&mut self, subscriptions: impl IntoIterator<Item = Weak<Shared>>) {
+        self.subscriptions.extend(subscriptions);
         self.wait_set.resized = false;
+    }
+
+    fn take_additions(&mut self) {
+        let (arrivals, subscriptions) = self.additions.take();
+        self.arrivals.extend(arrivals);
+        if !subscriptions.is_empty() {
+            self.wait_for(subscriptions);
+        }
     }
 
     /// Waits until there is something to do, somebody wakes it or `timeout` has passed, and does what there is.
     pub fn turn(&mut self, timeout: Duration) -> Result<Turn, Error> {
         end_those_dropped_in_handlers();
+        self.take_additions();
         // SAFETY: the node is initialised and alive; the condition belongs to it.
         let graph = unsafe { rcl_node_get_graph_guard_condition(self.node.handle().as_ptr()) };
         self.subscriptions.retain(|subscription| subscription.strong_count() > 0);
@@ -100,9 +123,9 @@ impl Spinner {
             // A client that goes before its answer comes is its own affair.
             unanswered += usize::from(service.answer().is_err());
         }
-        self.clients.retain(|client| client.strong_count() > 0);
-        for client in self.clients.iter().filter_map(Weak::upgrade) {
-            unanswered += usize::from(client.take().is_err());
+        self.arrivals.retain(|arrivals| arrivals.strong_count() > 0);
+        for arrivals in self.arrivals.iter().filter_map(Weak::upgrade) {
+            unanswered += usize::from(arrivals.take().is_err());
         }
         Ok(Turn { graph_changed, unanswered })
     }

@@ -18,6 +18,7 @@ use crate::context::c_string;
 use crate::node::NodeHandle;
 use crate::qos::Qos;
 use crate::qos_events::{Events, QosEvents};
+use crate::serialized::SerializedBuffer;
 use crate::{Error, MessageType, Node, error::check};
 
 /// The identity of a publisher; a restarted publisher has a new one.
@@ -124,7 +125,7 @@ pub(crate) struct Shared {
 
 /// What only the one who takes may touch.
 struct Taking {
-    buffer: rcl_serialized_message_t,
+    buffer: SerializedBuffer,
     handler: Handler,
 }
 
@@ -261,7 +262,7 @@ impl Shared {
     ) -> Result<Self, Error> {
         let operation = "subscribe";
         let topic = c_string(topic, operation)?;
-        // SAFETY: subscription and buffer are zero-initialised first; the node is initialised and kept alive by
+        // SAFETY: the subscription is zero-initialised first; the node is initialised and kept alive by
         // `Shared`; the type support is static; topic and options outlive the call that copies them.
         unsafe {
             let shared = Self {
@@ -269,7 +270,7 @@ impl Shared {
                 node: Arc::clone(node.handle()),
                 take_in,
                 counts: Arc::default(),
-                taking: UnsafeCell::new(Taking { buffer: empty_buffer()?, handler }),
+                taking: UnsafeCell::new(Taking { buffer: SerializedBuffer::new()?, handler }),
                 events: OnceLock::new(),
             };
             let mut options = rcl_subscription_get_default_options();
@@ -328,14 +329,10 @@ impl Shared {
         for _ in 0..most {
             match self.take_one(&mut taking.buffer) {
                 Ok(Some(info)) => {
-                    // SAFETY: after a successful take the buffer holds `buffer_length` initialised bytes; nothing
-                    // writes to it before the next take.
-                    let message = unsafe { bytes_of(&taking.buffer) };
                     increment(&self.counts.taken);
-                    (taking.handler)(message, &info);
-                    if taking.buffer.buffer_capacity > BUFFER_BYTES_MAX {
-                        give_back(&mut taking.buffer);
-                    }
+                    (taking.handler)(taking.buffer.bytes(), &info);
+                    // A new buffer that cannot be made is made up for by the old one.
+                    let _ = taking.buffer.shrink(BUFFER_BYTES_MAX);
                 }
                 Ok(None) => return,
                 Err(_) => {
@@ -349,11 +346,11 @@ impl Shared {
         }
     }
 
-    fn take_one(&self, buffer: &mut rcl_serialized_message_t) -> Result<Option<MessageInfo>, Error> {
+    fn take_one(&self, buffer: &mut SerializedBuffer) -> Result<Option<MessageInfo>, Error> {
         // SAFETY: no preconditions.
         let mut info = unsafe { rmw_get_zero_initialized_message_info() };
         // SAFETY: subscription and buffer are initialised, and only one thread takes at a time.
-        let code = unsafe { rcl_take_serialized_message(self.rcl.get(), buffer, &mut info, ptr::null_mut()) };
+        let code = unsafe { rcl_take_serialized_message(self.rcl.get(), buffer.as_mut(), &mut info, ptr::null_mut()) };
         if code == RCL_RET_SUBSCRIPTION_TAKE_FAILED as rcl_ret_t {
             return Ok(None);
         }
@@ -372,12 +369,9 @@ impl Drop for Shared {
         let node = Arc::clone(&self.node);
         let _guard = node.changing();
         self.events.take();
-        // SAFETY: the last reference, so no callback and no spinner is at it; the node is alive; both structures are
+        // SAFETY: the last reference, so no callback and no spinner is at it; the node is alive; the subscription is
         // initialised or zero-initialised, which fini accepts.
-        unsafe {
-            let _ = check(rcl_subscription_fini(self.rcl.get_mut(), node.as_ptr()), "end a subscription");
-            let _ = check(rcutils_uint8_array_fini(&mut self.taking.get_mut().buffer), "end a buffer");
-        }
+        let _ = check(unsafe { rcl_subscription_fini(self.rcl.get_mut(), node.as_ptr()) }, "end a subscription");
     }
 }
 
@@ -397,32 +391,4 @@ unsafe extern "C" fn on_new_message(user_data: *const c_void, arrived: usize) {
 /// One writer at a time (the one who takes), so no read-modify-write is needed.
 fn increment(count: &AtomicU64) {
     count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-}
-
-fn empty_buffer() -> Result<rcl_serialized_message_t, Error> {
-    // SAFETY: the array is zero-initialised, the allocator static; capacity 0 allocates nothing.
-    unsafe {
-        let mut buffer = rcutils_get_zero_initialized_uint8_array();
-        let code = rcutils_uint8_array_init(&mut buffer, 0, &rcutils_get_default_allocator());
-        check(code, "make a buffer").map(|()| buffer)
-    }
-}
-
-/// Empties the buffer; the next take makes it as large as it needs to be.
-fn give_back(buffer: &mut rcl_serialized_message_t) {
-    // SAFETY: the buffer is initialised; ended, it is made anew with the same allocator and no capacity.
-    unsafe {
-        let _ = check(rcutils_uint8_array_fini(buffer), "end a buffer");
-        let _ = check(rcutils_uint8_array_init(buffer, 0, &rcutils_get_default_allocator()), "make a buffer");
-    }
-}
-
-/// # Safety
-/// `buffer` must hold `buffer_length` initialised bytes.
-unsafe fn bytes_of(buffer: &rcl_serialized_message_t) -> &[u8] {
-    if buffer.buffer.is_null() {
-        return &[];
-    }
-    // SAFETY: as the caller promises; the lifetime is that of the borrow.
-    unsafe { std::slice::from_raw_parts(buffer.buffer, buffer.buffer_length) }
 }

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use r2r::WrappedTypesupport;
 use r2r::rosgraph_msgs::msg::Clock;
 use r2r::sensor_msgs::msg::JointState;
+use r2r::std_srvs::srv::SetBool as set_bool;
 use r2r::std_srvs::srv::Trigger::{Request, Response, Service as Trigger};
 use ros_observer::{
     Client, Context, Endpoint, MessageInfo, MessageType, Node, Publisher, Qos, QosEvents, QosPolicy, Reply,
-    ResponseInfo, Service, Spinner, Subscription, TakeIn,
+    ResponseInfo, SerializedClient, SerializedPublisher, SerializedService, Service, ServiceType, Spinner,
+    Subscription, TakeIn,
 };
 
 const LONG_ENOUGH: Duration = Duration::from_secs(20);
@@ -416,4 +418,118 @@ fn a_service_that_nobody_offers_is_not_offered() {
     let node = node("lonely_asker");
     let client = Client::<Trigger>::new(&node, "nobody", |_, _| {}).expect("a client");
     assert_eq!(client.is_offered(), Ok(false));
+}
+
+const SET_BOOL: &str = "std_srvs/srv/SetBool";
+
+fn serialized<T: WrappedTypesupport>(message: &T) -> Vec<u8> {
+    message.to_serialized_bytes().expect("bytes")
+}
+
+fn set_bool() -> ServiceType {
+    ServiceType::find(SET_BOOL).expect("an installed type")
+}
+
+#[test]
+fn a_service_of_a_type_known_by_name_only_is_asked_and_answered_in_bytes() {
+    let node = node("untyped");
+    let mut spinner = Spinner::new(&node).expect("a spinner");
+    let handle = spinner.handle();
+    let (requested, requests) = sync_channel(8);
+    let service = SerializedService::new(set_bool(), &node, "switch", move |id, request| {
+        requested.send((id, request)).expect("room");
+    });
+    let service = service.expect("a service");
+    let (responded, responses) = sync_channel(8);
+    let client = SerializedClient::new(set_bool(), &node, "switch", move |info, response| {
+        responded.send((info.number, response)).expect("room");
+    });
+    let client = client.expect("a client");
+    handle.add_service(&service).expect("a spinner that can be woken");
+    handle.add_client(&client).expect("a spinner that can be woken");
+    assert!(handle.add_client(&client).is_err(), "a client is served by one spinner, once");
+    turn_until(&mut spinner, "the service", || client.is_offered().expect("an answer"));
+
+    let number = client.send(&serialized(&set_bool::Request { data: true })).expect("a request");
+    let mut request = None;
+    turn_until(&mut spinner, "the request", || {
+        request = requests.try_recv().ok();
+        request.is_some()
+    });
+    let (id, request) = request.expect("a request");
+    assert!(set_bool::Request::from_serialized_bytes(&request).expect("a request").data);
+
+    let response = set_bool::Response { success: true, message: "on".into() };
+    service.respond(id, &serialized(&response)).expect("a response");
+    let mut answer = None;
+    turn_until(&mut spinner, "the response", || {
+        answer = responses.try_recv().ok();
+        answer.is_some()
+    });
+    let (answered, answer) = answer.expect("a response");
+    assert_eq!(answered, number);
+    assert_eq!(set_bool::Response::from_serialized_bytes(&answer).expect("a response").message, "on");
+
+    drop(service);
+    turn_until(&mut spinner, "the end of the service", || !client.is_offered().expect("an answer"));
+}
+
+#[test]
+fn bytes_that_are_no_request_are_refused_and_cost_nothing_else() {
+    let node = node("garbage");
+    let client = SerializedClient::new(set_bool(), &node, "switch", |_, _| {}).expect("a client");
+    for garbage in [&[][..], &[0, 1, 0], &[0, 1, 0, 0]] {
+        assert!(client.send(garbage).is_err(), "{garbage:?}");
+    }
+    let joints = ServiceType::find("rcl_interfaces/srv/SetParameters").expect("an installed type");
+    let client = SerializedClient::new(joints, &node, "parameters", |_, _| {}).expect("a client");
+    // A sequence that says it has 4,294,967,295 parameters, of which none comes.
+    assert!(client.send(&[0, 1, 0, 0, 255, 255, 255, 255]).is_err());
+    assert!(client.send(&serialized(&r2r::rcl_interfaces::srv::SetParameters::Request::default())).is_ok());
+}
+
+#[test]
+fn a_default_response_is_one_of_the_type() {
+    let response = set_bool().default_response().expect("bytes");
+    assert_eq!(
+        set_bool::Response::from_serialized_bytes(&response).expect("a response"),
+        set_bool::Response::default()
+    );
+}
+
+#[test]
+fn a_service_type_that_is_none_is_told() {
+    for (name, expected) in [
+        ("std_srvs/srv/Unheard", "has no"),
+        ("std_msgs/msg/String", "no service type"),
+        ("unheard/srv/Of", "AMENT_PREFIX_PATH"),
+        ("SetBool", "no message type"),
+    ] {
+        let told = ServiceType::find(name).err().expect(name).to_string();
+        assert!(told.contains(expected), "{name}: {told}");
+    }
+}
+
+#[test]
+fn a_publisher_is_known_by_what_comes_with_its_messages() {
+    let node = node("gids");
+    let (sender, taken) = sync_channel(8);
+    let mut spinner = Spinner::new(&node).expect("a spinner");
+    let chatter = MessageType::find("std_msgs/msg/String").expect("an installed type");
+    let subscription =
+        Subscription::of_type(chatter, &node, "chatter", Qos::reliable(8), TakeIn::WaitSet, forward(sender))
+            .expect("a subscription");
+    spinner.handle().add_subscription(&subscription).expect("a spinner that can be woken");
+    let publish = || SerializedPublisher::new(chatter, &node, "chatter", Qos::reliable(8)).expect("a publisher");
+    let (ours, other) = (publish(), publish());
+    turn_until(&mut spinner, "two publishers", || subscription.publisher_count().expect("a count") == 2);
+    ours.publish(&serialized(&r2r::std_msgs::msg::String { data: "hello".into() })).expect("a message");
+    let mut message = None;
+    turn_until(&mut spinner, "the message", || {
+        message = taken.try_recv().ok();
+        message.is_some()
+    });
+    let (_, info) = message.expect("a message");
+    assert_eq!(info.publisher, ours.gid().expect("an identity"));
+    assert_ne!(info.publisher, other.gid().expect("an identity"));
 }
