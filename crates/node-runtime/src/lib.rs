@@ -11,7 +11,6 @@ mod failure;
 mod parameters;
 mod process;
 mod ros_clock;
-mod ros_name;
 mod ros_thread;
 mod serve;
 mod start;

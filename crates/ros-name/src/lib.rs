@@ -1,21 +1,26 @@
 //! Names of topics, services and nodes, by the rules of
 //! <https://design.ros2.org/articles/topic_and_service_names.html>.
+//!
+//! Not for: what ROS makes of a name, by its namespace or by remapping.
 
 /// The longest full name.
 const BYTES_MAX: usize = 255;
 
 /// Whether a text is the full name of a topic, a service or a node, as `/robot1/joint_states` is.
+#[must_use]
 pub fn is_full_name(name: &str) -> bool {
     name.len() <= BYTES_MAX && name.strip_prefix('/').is_some_and(|below| below.split('/').all(is_name_token))
 }
 
 /// Whether a text is a full name, or one that becomes full by what ROS puts before it; without substitutions.
+#[must_use]
 pub fn is_topic_name(name: &str) -> bool {
     let relative = name.strip_prefix("~/").or_else(|| name.strip_prefix('/')).unwrap_or(name);
     is_full_name(&format!("/{relative}"))
 }
 
 /// Whether a text is one part of such a name.
+#[must_use]
 pub fn is_name_token(token: &str) -> bool {
     !token.is_empty()
         && !token.starts_with(|first: char| first.is_ascii_digit())
