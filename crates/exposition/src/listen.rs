@@ -1,4 +1,4 @@
-//! From `--web.listen-address` to listening sockets.
+//! From texts to listening sockets.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -56,7 +56,7 @@ impl fmt::Display for ListenAddress {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// No address was given.
-    #[error("there is no address to listen on: give at least one --web.listen-address")]
+    #[error("there is no address to listen on: give at least one")]
     NoAddress,
     /// The host's name has no address.
     #[error(
@@ -71,7 +71,7 @@ pub enum BindError {
     /// Another socket listens there.
     #[error(
         "cannot listen on {address}: the address is in use: stop what listens there (`ss -ltnp` names it), \
-         or choose another --web.listen-address"
+         or choose another"
     )]
     InUse {
         /// What was asked for.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use node_runtime::{Constraint, Declaration, NodeInfo, Parameters, is_full_name, nanoseconds};
+use node_runtime::{Constraint, Declaration, NodeInfo, Parameters, Patterns, is_full_name, nanoseconds};
 use r2r::ParameterValue;
 
 use crate::expectation::{Class, Expectation};
-use crate::names::{Patterns, RobotPattern};
+use crate::robot_pattern::RobotPattern;
 
 pub(crate) const NODE: NodeInfo = NodeInfo {
     name: "monitoring_node",
@@ -54,21 +54,21 @@ pub(crate) fn declarations() -> Vec<Declaration> {
             default: texts(&["/**"]),
             description: "Topics that are watched: full names, in which * stands for any part and ** for any parts.",
             settable: true,
-            constraint: Constraint::Checked("patterns of full names", check_patterns),
+            constraint: Constraint::NamePatterns,
         },
         Declaration {
             name: "deny",
             default: texts(&DENIED),
             description: "Topics that are not watched, also if allowed.",
             settable: true,
-            constraint: Constraint::Checked("patterns of full names", check_patterns),
+            constraint: Constraint::NamePatterns,
         },
         Declaration {
             name: "ignore_nodes",
             default: texts(&IGNORED_NODES),
             description: "Nodes that come and go as people look: they do not count as publishers and subscriptions.",
             settable: true,
-            constraint: Constraint::Checked("patterns of full names", check_patterns),
+            constraint: Constraint::NamePatterns,
         },
         Declaration {
             name: "mandatory_nodes",
@@ -105,7 +105,7 @@ pub(crate) fn declarations() -> Vec<Declaration> {
             default: texts(&DIAGNOSTICS),
             description: "Topics of type diagnostic_msgs/msg/DiagnosticArray whose statuses become metrics.",
             settable: true,
-            constraint: Constraint::Checked("patterns of full names", check_patterns),
+            constraint: Constraint::NamePatterns,
         },
         Declaration {
             name: "diagnostic_keys",
@@ -127,7 +127,7 @@ pub(crate) fn declarations() -> Vec<Declaration> {
             description: "Topics of type trajectory_msgs/msg/JointTrajectory or sensor_msgs/msg/JointState that ask something \
                           of a robot's joints.",
             settable: true,
-            constraint: Constraint::Checked("patterns of full names", check_patterns),
+            constraint: Constraint::NamePatterns,
         },
         Declaration {
             name: "max_topics",
@@ -344,11 +344,6 @@ impl Settings {
     pub(crate) fn ignores_node(&self, node: &str) -> bool {
         self.ignore_nodes.matches(node)
     }
-}
-
-fn check_patterns(value: &ParameterValue) -> Result<(), String> {
-    let ParameterValue::StringArray(patterns) = value else { return Ok(()) };
-    Patterns::parse(patterns).map(drop)
 }
 
 fn check_domains(value: &ParameterValue) -> Result<(), String> {

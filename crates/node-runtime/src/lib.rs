@@ -15,6 +15,7 @@ mod ros_thread;
 mod serve;
 mod start;
 mod telemetry;
+mod vital_thread;
 
 pub use arguments::NodeInfo;
 pub use clock::MonotonicClock;
@@ -22,7 +23,8 @@ pub use diagnostics::{Diagnostics, level};
 pub use failure::Failure;
 pub use parameters::{Constraint, Declaration, Parameters, nanoseconds};
 pub use ros_clock::{RosClock, system_time, system_time_ns};
-pub use ros_name::{is_full_name, is_name_token, is_topic_name};
+pub use ros_name::{Patterns, is_full_name, is_name_token, is_topic_name};
 pub use ros_thread::{Heartbeat, RosThread};
 pub use serve::{Check, Page, serve};
 pub use start::{Startup, run};
+pub use vital_thread::EndWithThread;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
+use anyhow::Context;
 use exposition::{
     Exporter, Health, Landing, Limits, ListenAddress, Options, Scrape, Server, Table, WebConfigFile, bind,
 };
@@ -57,7 +58,7 @@ pub fn serve(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anybody can connect: from then on, to be asked to stop ends with 0.
     let asked = runtime.block_on(async { asked_to_stop() })?;
-    let listeners = bind(&startup.web.addresses)?;
+    let listeners = bind(&startup.web.addresses).context("--web.listen-address")?;
     let mut failure = None;
     let served = runtime.block_on(async {
         let stop = async {

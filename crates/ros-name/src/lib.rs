@@ -3,6 +3,10 @@
 //!
 //! Not for: what ROS makes of a name, by its namespace or by remapping.
 
+mod patterns;
+
+pub use patterns::Patterns;
+
 /// The longest full name.
 const BYTES_MAX: usize = 255;
 

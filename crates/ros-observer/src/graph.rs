@@ -45,6 +45,11 @@ impl Endpoint {
         self.qos.durability == rmw_qos_durability_policy_e::RMW_QOS_POLICY_DURABILITY_TRANSIENT_LOCAL
     }
 
+    /// Whether what is lost is sent again.
+    pub fn is_reliable(&self) -> bool {
+        self.qos.reliability == rmw_qos_reliability_policy_e::RMW_QOS_POLICY_RELIABILITY_RELIABLE
+    }
+
     /// The longest time between messages that is offered or asked for, where there is one.
     pub fn deadline(&self) -> Option<Duration> {
         finite(self.qos.deadline)

@@ -86,14 +86,25 @@ impl Node {
     /// # Errors
     /// When the name is not a legal topic name.
     pub fn resolve_topic(&self, topic: &str) -> Result<String, Error> {
-        let operation = "resolve the topic's name";
-        let topic = c_string(topic, operation)?;
+        self.resolve("resolve the topic's name", topic, false)
+    }
+
+    /// The full name of a service, with the node's namespace and its remappings.
+    ///
+    /// # Errors
+    /// When the name is not a legal service name.
+    pub fn resolve_service(&self, service: &str) -> Result<String, Error> {
+        self.resolve("resolve the service's name", service, true)
+    }
+
+    fn resolve(&self, operation: &'static str, name: &str, is_service: bool) -> Result<String, Error> {
+        let name = c_string(name, operation)?;
         let _guard = self.handle.changing();
         let mut resolved = ptr::null_mut();
         // SAFETY: the node is initialised, the name outlives the call; rcl writes an owned string or leaves null.
         let code = unsafe {
             let allocator = rcutils_get_default_allocator();
-            rcl_node_resolve_name(self.handle.as_ptr(), topic.as_ptr(), allocator, false, false, &mut resolved)
+            rcl_node_resolve_name(self.handle.as_ptr(), name.as_ptr(), allocator, is_service, false, &mut resolved)
         };
         check(code, operation)?;
         // SAFETY: the call succeeded.

@@ -2,6 +2,7 @@
 
 use r2r::ParameterValue;
 use r2r::rcl_interfaces::msg::{FloatingPointRange, IntegerRange, ParameterDescriptor};
+use ros_name::Patterns;
 
 /// The values that a parameter takes, beside its type.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub enum Constraint {
     Integer { min: i64, max: i64 },
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// Patterns of full names, as [`Patterns`] reads them.
+    NamePatterns,
     /// Whatever the function takes; it says why it refuses. The text says what is taken.
     Checked(&'static str, fn(&ParameterValue) -> Result<(), String>),
 }
@@ -27,6 +30,7 @@ impl Constraint {
             (Self::Double { min, max }, ParameterValue::Double(value)) => (min..=max).contains(&value),
             (Self::Integer { min, max }, ParameterValue::Integer(value)) => (min..=max).contains(&value),
             (Self::OneOf(words), ParameterValue::String(value)) => words.contains(&value.as_str()),
+            (Self::NamePatterns, ParameterValue::StringArray(patterns)) => return Patterns::parse(patterns).map(drop),
             (Self::Checked(_, check), value) => return check(value),
             _ => true,
         };
@@ -39,6 +43,7 @@ impl Constraint {
             Self::Double { min, max } => format!("from {min} to {max}"),
             Self::Integer { min, max } => format!("from {min} to {max}"),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
+            Self::NamePatterns => "patterns of full names".to_owned(),
             Self::Checked(text, _) => (*text).to_owned(),
         }
     }

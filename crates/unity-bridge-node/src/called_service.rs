@@ -1,0 +1,90 @@
+//! A service of ROS that a client calls.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ros_observer::{Error, SerializedClient, ServiceType};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use crate::bridge::Bridge;
+use crate::faults::Refusal;
+use crate::metrics::{Direction, ServiceMetrics};
+
+/// How often a service that is not offered yet is looked for: discovery has no event for one alone.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Who waits for which response, by the middleware's numbers.
+type Waiting = Arc<Mutex<HashMap<i64, oneshot::Sender<Vec<u8>>>>>;
+
+pub(crate) struct CalledService {
+    full_name: String,
+    service_type: String,
+    client: SerializedClient,
+    waiting: Waiting,
+    metrics: ServiceMetrics,
+}
+
+impl CalledService {
+    /// # Errors
+    /// When the type is not installed, or the middleware refuses.
+    pub(crate) fn new(bridge: &Bridge, full_name: String, service_type: String) -> Result<Self, Error> {
+        let waiting = Waiting::default();
+        let answered = Arc::clone(&waiting);
+        let found = ServiceType::find(&service_type)?;
+        let client = SerializedClient::new(found, &bridge.node, &full_name, move |info, response| {
+            let waits = lock(&answered).remove(&info.number);
+            // A call that timed out is not waited for any more.
+            waits.map(|waits| drop(waits.send(response)));
+        })?;
+        bridge.spinner.add_client(&client)?;
+        let metrics = bridge.metrics.service(&full_name, Direction::FromClient);
+        Ok(Self { full_name, service_type, client, waiting, metrics })
+    }
+
+    pub(crate) fn is(&self, full_name: &str, service_type: &str) -> bool {
+        self.full_name == full_name && self.service_type == service_type
+    }
+
+    /// Asks the service, once it is offered, and waits for the response: no longer than that altogether.
+    pub(crate) async fn call(&self, request: &[u8], within: Duration) -> Result<Vec<u8>, Refusal> {
+        let begun = tokio::time::Instant::now();
+        timeout(within, self.offer()).await.map_err(|_| Refusal::NotOffered(within))??;
+        self.metrics.requests.inc();
+        let (number, response) = self.send(request)?;
+        let response = timeout(within.saturating_sub(begun.elapsed()), response).await;
+        let Ok(Ok(response)) = response else {
+            lock(&self.waiting).remove(&number);
+            self.metrics.timeouts.inc();
+            return Err(Refusal::TimedOut(within));
+        };
+        self.metrics.duration.observe(begun.elapsed().as_secs_f64());
+        Ok(response)
+    }
+
+    /// A response whose fields have their default values.
+    pub(crate) fn default_response(&self) -> Result<Vec<u8>, Error> {
+        self.client.service_type().default_response()
+    }
+
+    async fn offer(&self) -> Result<(), Error> {
+        while !self.client.is_offered()? {
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    fn send(&self, request: &[u8]) -> Result<(i64, oneshot::Receiver<Vec<u8>>), Error> {
+        let (respond, response) = oneshot::channel();
+        // Held meanwhile: the response may come before its number is known here.
+        let mut waiting = lock(&self.waiting);
+        let number = self.client.send(request)?;
+        waiting.insert(number, respond);
+        Ok((number, response))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

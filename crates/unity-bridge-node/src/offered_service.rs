@@ -1,0 +1,77 @@
+//! A service that a client offers to ROS.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ros_observer::{Error, RequestId, SerializedService, ServiceType};
+use tokio::sync::mpsc;
+
+use crate::bridge::Bridge;
+use crate::metrics::{Direction, ServiceMetrics};
+use crate::teller::Teller;
+
+pub(crate) struct OfferedService {
+    /// As the client calls it.
+    pub(crate) name: String,
+    full_name: String,
+    service_type: String,
+    /// None once another client offers it.
+    service: Mutex<Option<SerializedService>>,
+    pub(crate) metrics: ServiceMetrics,
+    teller: Arc<Teller>,
+}
+
+/// A request for a client.
+pub(crate) struct Asked {
+    /// As the client calls the service.
+    pub(crate) service: String,
+    pub(crate) id: RequestId,
+    pub(crate) request: Vec<u8>,
+}
+
+impl OfferedService {
+    /// Requests go into `asked`; one that finds no room is told of and gets no response, as ROS has none for it.
+    ///
+    /// # Errors
+    /// When the type is not installed, or the middleware refuses.
+    pub(crate) fn new(
+        bridge: &Bridge,
+        name: String,
+        full_name: String,
+        service_type: String,
+        asked: mpsc::Sender<Asked>,
+        teller: Arc<Teller>,
+    ) -> Result<Self, Error> {
+        let found = ServiceType::find(&service_type)?;
+        let (for_client, tell) = (name.clone(), Arc::clone(&teller));
+        let service = SerializedService::new(found, &bridge.node, &full_name, move |id, request| {
+            let one = Asked { service: for_client.clone(), id, request };
+            if asked.try_send(one).is_err() {
+                tell.error(format!("{for_client}: a request was dropped, since too many wait for the client"));
+            }
+        })?;
+        bridge.spinner.add_service(&service)?;
+        let metrics = bridge.metrics.service(&full_name, Direction::ToClient);
+        Ok(Self { name, full_name, service_type, service: Mutex::new(Some(service)), metrics, teller })
+    }
+
+    pub(crate) fn is(&self, full_name: &str, service_type: &str) -> bool {
+        self.full_name == full_name && self.service_type == service_type
+    }
+
+    /// Answers a request.
+    pub(crate) fn respond(&self, id: RequestId, response: &[u8]) -> Result<(), Error> {
+        let service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who has taken it over has not got the request.
+        service.as_ref().map_or(Ok(()), |service| service.respond(id, response))
+    }
+
+    /// Offers it no longer, since another client does.
+    pub(crate) fn withdraw(&self) {
+        self.service.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.teller.warn(format!("{}: another client offers this service now", self.name));
+    }
+
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.service.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+}
