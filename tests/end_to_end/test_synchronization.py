@@ -507,21 +507,23 @@ def test_a_stop_holds_the_joints_that_were_told_and_no_others(
 
     def publish() -> None:
         for talker in (reference, twin):
-            talker.publish(["wrist", "elbow"], [0.0, 0.125])
+            talker.publish(["wrist", "elbow", "loose"], [0.125, 0.125, 0.125])
+
+    def holds() -> list[list[str]]:
+        held = [message for message in commands.messages if message.points[0].positions[0] == 0.125]
+        return [list(message.joint_names) for message in held]
 
     with repeatedly(publish):
-        order = trajectory(["elbow"], [0.25])
-        with repeatedly(lambda: orders.publisher.publish(order), 0.05):
-            commands.wait_for(lambda message: message.points[0].positions[0] == 0.25, "the trajectory")
+        for joint in ("elbow", "wrist"):
+            order = trajectory([joint], [0.25])
+            with repeatedly(lambda order=order: orders.publisher.publish(order), 0.05):
+                commands.wait_for(lambda message, joint=joint: message.joint_names == [joint], f"that of the {joint}")
         assert services.trigger("safety_stop").success
-        hold = commands.wait_for(lambda message: message.points[0].positions[0] == 0.125, "to stay")
-        assert commands.messages[-1] is hold
-        # Once more, which is as good as a tick.
+        robot.spin_until(lambda: len(holds()) == 2, "to stay, to each of what may be two controllers")
         assert services.trigger("safety_stop").success
-        robot.spin_until(lambda: commands.messages[-1] is not hold, "to stay, again")
+        robot.spin_until(lambda: len(holds()) == 4, "to stay, again")
+    assert holds() == [["elbow"], ["wrist"]] * 2
     assert synchronizer.state(synchronizer.scrape()) == "STOPPED"
-    holds = [message for message in commands.messages if message.points[0].positions[0] == 0.125]
-    assert [list(message.joint_names) for message in holds] == [["elbow"], ["elbow"]]
 
 
 def test_a_stopped_twin_gets_no_trajectory_without_points_or_joints(forwarding: Forwarding, robot: Robot) -> None:
