@@ -50,6 +50,12 @@ LIMITED_ROBOT = """
 <limit lower="-1" upper="1" velocity="2" effort="10"/></joint></robot>
 """
 
+TWO_JOINTS = LIMITED_ROBOT.replace(
+    "</robot>",
+    '<link name="hand"/><joint name="wrist" type="revolute"><parent link="arm"/><child link="hand"/>'
+    '<limit lower="-1" upper="1" velocity="2" effort="10"/></joint></robot>',
+)
+
 
 @pytest.fixture
 def synchronizer(start_synchronizer: StartSynchronizer) -> Synchronizer:
@@ -265,14 +271,9 @@ def test_the_twin_is_commanded_within_its_limits(
 def test_commands_for_a_forward_controller_have_its_order(
     start_synchronizer: StartSynchronizer, robot: Robot, reference: Talker, twin: Talker
 ) -> None:
-    urdf = LIMITED_ROBOT.replace(
-        "</robot>",
-        '<link name="hand"/><joint name="wrist" type="revolute"><parent link="arm"/><child link="hand"/>'
-        '<limit lower="-1" upper="1" velocity="2" effort="10"/></joint></robot>',
-    )
     synchronizer = start_synchronizer(parameters={"output_mode": "forward", "joints": ["wrist", "elbow"]})
     commands = Listener(robot, Float64MultiArray, "/twin/forward_command_controller/commands")
-    robot.talker("/robot_description", LATCHED, String).publisher.publish(String(data=urdf))
+    robot.talker("/robot_description", LATCHED, String).publisher.publish(String(data=TWO_JOINTS))
     synchronizer.wait_until_matched(reference, twin)
 
     def publish() -> None:
@@ -408,6 +409,14 @@ def test_the_robots_commands_go_on_to_the_twin(
         fast.points[2].time_from_start = Duration(sec=2, nanosec=990_000_000)
         orders.publisher.publish(fast)
         synchronizer.scrape_until(lambda scrape: refusals(scrape, "too_fast") == 1, "too_fast")
+        # It would have to leap; but where the twin is already it may begin.
+        leap = trajectory(["elbow"], [0.5])
+        leap.points[0].time_from_start = Duration()
+        orders.publisher.publish(leap)
+        synchronizer.scrape_until(lambda scrape: refusals(scrape, "too_fast") == 2, "too_fast")
+        leap.points[0].positions = [0.05]
+        with repeatedly(lambda: orders.publisher.publish(leap), 0.05):
+            commands.wait_for(lambda message: list(message.points[0].positions) == [-0.05], "a start at once")
         orders.publish_bytes(b"\0\1\0\0\1")
         synchronizer.scrape_until(lambda scrape: refusals(scrape, "unreadable") == 1, "unreadable")
 
@@ -415,7 +424,8 @@ def test_the_robots_commands_go_on_to_the_twin(
     assert (passed_on.header.stamp.sec, passed_on.header.stamp.nanosec) == (0, 0), "now"
     assert [list(point.positions) for point in passed_on.points] == [[-0.5], [-1.0]], "within the limit"
     assert [point.time_from_start.sec for point in passed_on.points] == [1, 2]
-    assert all(len(message.points) > 1 for message in commands.messages), "where the robot is goes nowhere"
+    told = {message.points[0].positions[0] for message in commands.messages}
+    assert told <= {-0.5, -0.05, 1.0}, "where the robot is goes nowhere"
 
 
 FORWARDING = {"output_mode": "trajectory", "forward_commands": True}
@@ -484,6 +494,36 @@ def test_a_stop_ends_a_trajectory_that_was_passed_on(forwarding: Forwarding, rob
         wait_until(lambda: forwarding.refusals("stopped") > 0, "no more is passed on")
     assert list(hold.joint_names) == ["elbow"]
     assert forwarding.passed_on.messages[-1] is hold, "and nothing after"
+
+
+def test_a_stop_holds_the_joints_that_were_told_and_no_others(
+    start_synchronizer: StartSynchronizer, robot: Robot, reference: Talker, twin: Talker
+) -> None:
+    synchronizer = start_synchronizer(parameters={**FORWARDING, "update_rate": 1.0})
+    services = Services(robot)
+    commands = Listener(robot, JointTrajectory, "/twin/joint_trajectory_commands")
+    orders = robot.talker("/joint_trajectory_commands", message_type=JointTrajectory)
+    robot.talker("/robot_description", LATCHED, String).publisher.publish(String(data=TWO_JOINTS))
+
+    def publish() -> None:
+        for talker in (reference, twin):
+            talker.publish(["wrist", "elbow", "loose"], [0.125, 0.125, 0.125])
+
+    def holds() -> list[list[str]]:
+        held = [message for message in commands.messages if message.points[0].positions[0] == 0.125]
+        return [list(message.joint_names) for message in held]
+
+    with repeatedly(publish):
+        for joint in ("elbow", "wrist"):
+            order = trajectory([joint], [0.25])
+            with repeatedly(lambda order=order: orders.publisher.publish(order), 0.05):
+                commands.wait_for(lambda message, joint=joint: message.joint_names == [joint], f"that of the {joint}")
+        assert services.trigger("safety_stop").success
+        robot.spin_until(lambda: len(holds()) == 2, "to stay, to each of what may be two controllers")
+        assert services.trigger("safety_stop").success
+        robot.spin_until(lambda: len(holds()) == 4, "to stay, again")
+    assert holds() == [["elbow"], ["wrist"]] * 2
+    assert synchronizer.state(synchronizer.scrape()) == "STOPPED"
 
 
 def test_a_stopped_twin_gets_no_trajectory_without_points_or_joints(forwarding: Forwarding, robot: Robot) -> None:

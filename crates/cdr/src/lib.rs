@@ -12,4 +12,4 @@ mod writer;
 
 pub use reader::{ByteOrder, Doubles, Fault, Reader};
 pub use stamp::Stamp;
-pub use writer::Writer;
+pub use writer::{Writer, set_doubles};

@@ -102,6 +102,13 @@ impl Writer {
     }
 }
 
+/// Writes doubles over those of a message, as [`Writer::doubles`] tells where they lie, and tells how many; what there are
+/// too many of goes nowhere.
+pub fn set_doubles(row: &mut [u8], values: impl IntoIterator<Item = f64>) -> usize {
+    let cells = row.chunks_exact_mut(size_of::<f64>());
+    cells.zip(values).map(|(cell, value)| cell.copy_from_slice(&value.to_le_bytes())).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,5 +134,15 @@ mod tests {
         assert_eq!(reader.doubles(2).map(<[_]>::len), Ok(2));
         assert_eq!(reader.doubles(2).map(<[_]>::len), Ok(0));
         assert_eq!(reader.rest(), [3, 0, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn doubles_are_written_over_as_far_as_there_are_cells() {
+        for (values, written) in [(&[1.5][..], 1), (&[1.5, -2.0, 9.0], 2)] {
+            let mut row = [0; 16];
+            assert_eq!(set_doubles(&mut row, values.iter().copied()), written);
+            assert_eq!(row[..8], 1.5_f64.to_le_bytes());
+            assert_eq!(row[8..] == (-2.0_f64).to_le_bytes(), written == 2);
+        }
     }
 }

@@ -4,8 +4,6 @@ use std::ops::Range;
 
 use cdr::{Stamp, Writer};
 
-const VALUE_BYTES: usize = size_of::<f64>();
-
 /// A quantity of a joint; each has an array of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -55,8 +53,7 @@ impl JointStateMessage {
 
     /// Writes the values of a field, in the order of the joints; what there are too many of goes nowhere.
     pub fn set_values(&mut self, field: Field, values: impl IntoIterator<Item = f64>) {
-        let cells = self.row_mut(field).chunks_exact_mut(VALUE_BYTES);
-        cells.zip(values).for_each(|(cell, value)| cell.copy_from_slice(&value.to_le_bytes()));
+        cdr::set_doubles(self.row_mut(field), values);
     }
 
     /// The values of a field as they lie in the message, little endian; empty for one that is not sent.

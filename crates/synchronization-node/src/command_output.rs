@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use cdr::{Stamp, Writer};
+use cdr::{Stamp, Writer, set_doubles};
 use r2r::std_msgs::msg::{Float64, Float64MultiArray};
 use r2r::trajectory_msgs::msg::JointTrajectory;
 use ros_observer::{Error, Node, Publisher, Qos};
@@ -14,6 +14,9 @@ use crate::parameters::{JOINT, OutputMode};
 use crate::topics::Topics;
 
 const DEPTH: usize = 10;
+
+/// Sets of joints that are told apart at a hold, the last ones; those of others are held together.
+const SETS_MAX: usize = 8;
 
 /// What one joint is told.
 #[derive(Clone, Copy, Debug)]
@@ -29,9 +32,9 @@ pub(crate) struct JointCommand<'a> {
 /// Where commands go.
 pub(crate) enum CommandOutput {
     None,
-    Trajectory { publisher: Publisher<JointTrajectory>, image: TrajectoryImage, period_ns: i64 },
+    Trajectory(TrajectoryOutput),
     Forward { publisher: Publisher<Float64MultiArray>, order: Vec<String>, image: ArrayImage },
-    Gz { node: Node, topic: String, publishers: Vec<(String, Option<Publisher<Float64>>)> },
+    Gz(JointTopics),
 }
 
 /// What became of commands.
@@ -49,25 +52,36 @@ impl CommandOutput {
         let (qos, topic) = (Qos::reliable(DEPTH), &topics.command);
         Ok(match topics.output_mode {
             OutputMode::None => Self::None,
-            OutputMode::Trajectory => Self::Trajectory {
+            OutputMode::Trajectory => Self::Trajectory(TrajectoryOutput {
                 publisher: Publisher::new(node, topic, qos)?,
                 image: TrajectoryImage::default(),
                 period_ns: period.as_nanos() as i64,
-            },
+                passed_on: PassedOn::default(),
+            }),
             OutputMode::Forward => Self::Forward {
                 publisher: Publisher::new(node, topic, qos)?,
                 order: joints.to_vec(),
                 image: ArrayImage::new(joints.len()),
             },
-            OutputMode::Gz => Self::Gz { node: node.clone(), topic: topic.clone(), publishers: Vec::new() },
+            OutputMode::Gz => {
+                Self::Gz(JointTopics { node: node.clone(), topic: topic.clone(), publishers: Vec::new() })
+            }
         })
     }
 
-    /// Sends a whole trajectory, where those are what the twin takes.
-    pub(crate) fn forward(&self, trajectory: &JointTrajectory) -> Result<(), Error> {
+    /// Passes on a whole trajectory, where those are what the twin takes.
+    pub(crate) fn forward(&mut self, trajectory: &JointTrajectory) -> Result<(), Error> {
         match self {
-            Self::Trajectory { publisher, .. } => publisher.publish(trajectory),
-            Self::None | Self::Forward { .. } | Self::Gz { .. } => Ok(()),
+            Self::Trajectory(output) => output.forward(trajectory),
+            Self::None | Self::Forward { .. } | Self::Gz(_) => Ok(()),
+        }
+    }
+
+    /// Sends these commands, to joints that were told something before, to stay.
+    pub(crate) fn hold(&mut self, commands: &[JointCommand<'_>]) -> Result<Sent, Error> {
+        match self {
+            Self::Trajectory(output) => output.hold(commands).map(|()| Sent::Without(0)),
+            Self::None | Self::Forward { .. } | Self::Gz(_) => self.send(commands),
         }
     }
 
@@ -76,37 +90,104 @@ impl CommandOutput {
         let all = |()| Sent::Without(0);
         match self {
             Self::None => Ok(Sent::Incomplete),
-            Self::Trajectory { publisher, image, period_ns } => {
-                image.fill(commands, *period_ns);
-                publisher.publish_serialized(&image.bytes).map(all)
-            }
+            Self::Trajectory(output) => output.send(commands).map(all),
             // The controller knows its joints by their order alone: one that is missing would move the others.
             Self::Forward { publisher, order, image } => match image.fill(order, commands) {
                 true => publisher.publish_serialized(&image.bytes).map(all),
                 false => Ok(Sent::Incomplete),
             },
-            Self::Gz { node, topic, publishers } => {
-                let mut without = 0;
-                for command in commands {
-                    let known = publishers.iter().position(|(name, _)| name == command.name);
-                    let index = match known {
-                        Some(index) => index,
-                        None => {
-                            let topic = topic.replace(JOINT, command.name);
-                            // Not every name of a joint can stand in that of a topic: the others go on without it.
-                            let publisher = Publisher::new(node, &topic, Qos::reliable(DEPTH)).ok();
-                            publishers.push((command.name.to_owned(), publisher));
-                            publishers.len() - 1
-                        }
-                    };
-                    match &publishers[index].1 {
-                        Some(publisher) => publisher.publish_serialized(&float_bytes(command.position))?,
-                        None => without += 1,
-                    }
-                }
-                Ok(Sent::Without(without))
+            Self::Gz(topics) => topics.send(commands).map(Sent::Without),
+        }
+    }
+}
+
+/// Trajectories, to one controller or several.
+pub(crate) struct TrajectoryOutput {
+    publisher: Publisher<JointTrajectory>,
+    image: TrajectoryImage,
+    period_ns: i64,
+    passed_on: PassedOn,
+}
+
+impl TrajectoryOutput {
+    fn forward(&mut self, trajectory: &JointTrajectory) -> Result<(), Error> {
+        self.passed_on.note(&trajectory.joint_names);
+        self.publisher.publish(trajectory)
+    }
+
+    fn hold(&mut self, commands: &[JointCommand<'_>]) -> Result<(), Error> {
+        for part in self.passed_on.parts(commands) {
+            self.send(&part)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, commands: &[JointCommand<'_>]) -> Result<(), Error> {
+        self.image.fill(commands, self.period_ns);
+        self.publisher.publish_serialized(&self.image.bytes)
+    }
+}
+
+/// The joints of the trajectories that were passed on, by the twin's names: those of one trajectory are told together.
+#[derive(Default)]
+struct PassedOn {
+    /// Each once, the last one last.
+    sets: Vec<Vec<String>>,
+}
+
+impl PassedOn {
+    fn note(&mut self, names: &[String]) {
+        self.sets.retain(|set| set != names);
+        if self.sets.len() == SETS_MAX {
+            self.sets.remove(0);
+        }
+        self.sets.push(names.to_vec());
+    }
+
+    /// The commands of each set, and of the joints that are in none: a controller that took the joints of one trajectory
+    /// refuses a message of others.
+    fn parts<'a>(&self, commands: &[JointCommand<'a>]) -> Vec<Vec<JointCommand<'a>>> {
+        let has = |set: &[String], command: &JointCommand<'_>| set.iter().any(|name| name == command.name);
+        let those = |is_of: &dyn Fn(&JointCommand<'_>) -> bool| -> Vec<_> {
+            commands.iter().copied().filter(|command| is_of(command)).collect()
+        };
+        let rest = those(&|command| !self.sets.iter().any(|set| has(set, command)));
+        let of_sets = self.sets.iter().map(|set| those(&|command| has(set, command)));
+        of_sets.chain([rest]).filter(|part| !part.is_empty()).collect()
+    }
+}
+
+/// A topic for each joint.
+pub(crate) struct JointTopics {
+    node: Node,
+    /// With a place for the joint's name.
+    topic: String,
+    /// By the joint's name; none where it cannot stand in the name of a topic: the others go on without it.
+    publishers: Vec<(String, Option<Publisher<Float64>>)>,
+}
+
+impl JointTopics {
+    /// Sends commands, but to so many joints that have no topic.
+    fn send(&mut self, commands: &[JointCommand<'_>]) -> Result<u32, Error> {
+        let mut without = 0;
+        for command in commands {
+            match self.publisher(command.name) {
+                Some(publisher) => publisher.publish_serialized(&float_bytes(command.position))?,
+                None => without += 1,
             }
         }
+        Ok(without)
+    }
+
+    fn publisher(&mut self, joint: &str) -> Option<&Publisher<Float64>> {
+        let known = self.publishers.iter().position(|(name, _)| name == joint);
+        let index = known.unwrap_or_else(|| {
+            let topic = self.topic.replace(JOINT, joint);
+            let publisher = Publisher::new(&self.node, &topic, Qos::reliable(DEPTH)).ok();
+            self.publishers.push((joint.to_owned(), publisher));
+            self.publishers.len() - 1
+        });
+        self.publishers[index].1.as_ref()
     }
 }
 
@@ -125,7 +206,7 @@ impl TrajectoryImage {
             self.names = names().map(str::to_owned).collect();
             self.encode(period_ns);
         }
-        set(&mut self.bytes[self.positions.clone()], commands.iter().map(|command| command.position));
+        set_doubles(&mut self.bytes[self.positions.clone()], commands.iter().map(|command| command.position));
     }
 
     fn encode(&mut self, period_ns: i64) {
@@ -161,20 +242,10 @@ impl ArrayImage {
 
     /// False when a joint has no command.
     fn fill(&mut self, order: &[String], commands: &[JointCommand<'_>]) -> bool {
-        let cells = self.bytes[self.data.clone()].chunks_exact_mut(size_of::<f64>());
-        order.iter().zip(cells).all(|(name, cell)| {
-            let command = commands.iter().find(|command| command.joint == name);
-            command.is_some_and(|command| {
-                cell.copy_from_slice(&command.position.to_le_bytes());
-                true
-            })
-        })
+        let command = |name: &String| commands.iter().find(|command| command.joint == name);
+        let positions = order.iter().map_while(|name| Some(command(name)?.position));
+        set_doubles(&mut self.bytes[self.data.clone()], positions) == order.len()
     }
-}
-
-fn set(cells: &mut [u8], values: impl Iterator<Item = f64>) {
-    let cells = cells.chunks_exact_mut(size_of::<f64>());
-    cells.zip(values).for_each(|(cell, value)| cell.copy_from_slice(&value.to_le_bytes()));
 }
 
 /// A std_msgs/msg/Float64.
@@ -215,7 +286,29 @@ mod tests {
         assert!(image.fill(&order, &commands()));
         let read = Float64MultiArray::from_serialized_bytes(&image.bytes).expect("an array");
         assert_eq!(read.data, [-1.0, 0.5]);
-        assert!(!image.fill(&order, &commands()[..1]));
+        for one in commands() {
+            assert!(!image.fill(&order, &[one]), "without the other");
+        }
+    }
+
+    #[test]
+    fn a_hold_is_told_to_each_set_of_joints_that_was_told_together_and_to_the_others() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let parts = |passed_on: &PassedOn| -> Vec<Vec<&str>> {
+            let parts = passed_on.parts(&commands());
+            parts.into_iter().map(|part| part.into_iter().map(|command| command.name).collect()).collect()
+        };
+        let mut passed_on = PassedOn::default();
+        assert_eq!(parts(&passed_on), [["elbow", "sim_wrist"]], "what the node itself told, in one");
+        passed_on.note(&names(&["sim_wrist"]));
+        assert_eq!(parts(&passed_on), [["sim_wrist"], ["elbow"]]);
+        passed_on.note(&names(&["sim_wrist", "elbow", "gone"]));
+        passed_on.note(&names(&["gone"]));
+        assert_eq!(parts(&passed_on), [vec!["sim_wrist"], vec!["elbow", "sim_wrist"]]);
+        passed_on.note(&names(&["sim_wrist"]));
+        assert_eq!(parts(&passed_on), [vec!["elbow", "sim_wrist"], vec!["sim_wrist"]], "the last one last");
+        (0..SETS_MAX).for_each(|number| passed_on.note(&[number.to_string()]));
+        assert_eq!(parts(&passed_on), [["elbow", "sim_wrist"]], "of too many sets, the joints are not forgotten");
     }
 
     #[test]

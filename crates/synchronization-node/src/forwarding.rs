@@ -2,8 +2,9 @@
 //!
 //! A trajectory goes on as a whole or not at all: without the joints that may not be told anything it would be another one.
 
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::Arc;
 
+use crossbeam_queue::ArrayQueue;
 use prometheus::IntCounter;
 use r2r::WrappedTypesupport;
 use r2r::builtin_interfaces::msg::{Duration, Time};
@@ -14,7 +15,7 @@ use twin_sync::{JointId, Refusal, Synchronizer};
 
 use crate::known::Known;
 
-/// Commands that may wait for the ticking thread, which takes one at a time: few, for each replaces the one before it.
+/// Commands that may wait for the ticking thread, which takes one at a time: few, for each replaces the ones before it.
 const WAITING_MAX: usize = 8;
 
 const DEPTH: usize = 10;
@@ -38,7 +39,7 @@ pub(crate) enum Fault {
     UnknownJoint,
     #[error("it names a joint that the twin has not named yet")]
     TwinUnnamed,
-    #[error("from one point to the next a joint would have to be faster than its limit")]
+    #[error("from where the twin is, or from one point to the next, a joint would have to be faster than its limit")]
     TooFast,
     #[error("commands come faster than they are passed on")]
     Backlog,
@@ -76,6 +77,32 @@ impl Fault {
     }
 }
 
+/// Commands that wait for the ticking thread.
+#[derive(Clone)]
+pub(crate) struct Waiting {
+    messages: Arc<ArrayQueue<Vec<u8>>>,
+    /// Counts those that had no room.
+    backlog: IntCounter,
+}
+
+impl Waiting {
+    fn new(backlog: IntCounter) -> Self {
+        Self { messages: Arc::new(ArrayQueue::new(WAITING_MAX)), backlog }
+    }
+
+    /// Where there is no room, the oldest goes: what comes after it would replace it anyway. Waits for nobody.
+    fn push(&self, message: Vec<u8>) {
+        if self.messages.force_push(message).is_some() {
+            self.backlog.inc();
+        }
+    }
+
+    /// The oldest.
+    pub(crate) fn pop(&self) -> Option<Vec<u8>> {
+        self.messages.pop()
+    }
+}
+
 /// Subscribes to the robot's commands; `wake` is called when there is one. `not_forwarded` counts those that do not go on.
 pub(crate) fn follow(
     node: &Node,
@@ -83,30 +110,38 @@ pub(crate) fn follow(
     topic: &str,
     not_forwarded: impl Fn(Fault) -> IntCounter,
     wake: impl Fn() + Send + 'static,
-) -> Result<(Subscription, Receiver<Vec<u8>>), Error> {
-    let (sender, receiver) = sync_channel(WAITING_MAX);
+) -> Result<(Subscription, Waiting), Error> {
     let [backlog, unreadable] = [Fault::Backlog, Fault::Unreadable].map(not_forwarded);
+    let waiting = Waiting::new(backlog);
+    let incoming = waiting.clone();
     let take = move |message: &[u8], _: &_| {
         if message.len() > MESSAGE_BYTES_MAX {
             return unreadable.inc();
         }
-        match sender.try_send(message.to_vec()) {
-            Ok(()) => wake(),
-            Err(_) => backlog.inc(),
-        }
+        incoming.push(message.to_vec());
+        wake();
     };
     // Reliable, as a controller listens: a command that is lost is not made up for by the next one.
     let subscription = Subscription::new::<JointTrajectory>(node, topic, Qos::reliable(DEPTH), TakeIn::WaitSet, take)?;
     spinner.add_subscription(&subscription);
-    Ok((subscription, receiver))
+    Ok((subscription, waiting))
 }
 
-/// What the twin is to be told, and how many positions were changed to keep limits.
+/// What the twin is to be told.
+pub(crate) struct Translated {
+    pub(crate) trajectory: JointTrajectory,
+    pub(crate) joints: Vec<JointId>,
+    /// How many positions were changed to keep limits.
+    pub(crate) clamped: u32,
+}
+
+/// Translates a message for a twin that is to do it from `now_ns` on.
 pub(crate) fn translated(
     message: &[u8],
     synchronizer: &Synchronizer,
     known: &Known,
-) -> Result<(JointTrajectory, u32), Fault> {
+    now_ns: i64,
+) -> Result<Translated, Fault> {
     let mut trajectory = JointTrajectory::from_serialized_bytes(message).map_err(|_| Fault::Unreadable)?;
     // No rule would be asked whether it may go on: and a controller takes it as the end of the one before.
     if trajectory.joint_names.is_empty() || trajectory.points.is_empty() {
@@ -127,7 +162,24 @@ pub(crate) fn translated(
     trajectory.header.stamp = Time { sec: 0, nanosec: 0 };
     let names = joints.iter().map(|joint| known.twin_name(*joint).map(str::to_owned).ok_or(Fault::TwinUnnamed));
     trajectory.joint_names = names.collect::<Result<_, _>>()?;
-    Ok((trajectory, clamped))
+    check_start(&trajectory.points[0], &joints, synchronizer, now_ns)?;
+    Ok(Translated { trajectory, joints, clamped })
+}
+
+/// Refuses what a joint could not do from where the twin is: a controller leaps where it has no time to move.
+fn check_start(
+    first: &JointTrajectoryPoint,
+    joints: &[JointId],
+    synchronizer: &Synchronizer,
+    now_ns: i64,
+) -> Result<(), Fault> {
+    let within = seconds(&first.time_from_start);
+    for (joint, position) in joints.iter().zip(&first.positions) {
+        if !synchronizer.is_in_reach(*joint, *position, within, now_ns).map_err(Fault::Refused)? {
+            return Err(Fault::TooFast);
+        }
+    }
+    Ok(())
 }
 
 /// Refuses what a joint that has a limit of velocity could not do between two points.
@@ -178,4 +230,20 @@ fn translate_point(
     point.accelerations.clear();
     point.effort.clear();
     Ok(clamped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_commands_the_oldest_go() {
+        let backlog = IntCounter::new("backlog", "Help.").expect("a legal name");
+        let waiting = Waiting::new(backlog.clone());
+        let messages = 0..WAITING_MAX as u8 + 2;
+        messages.clone().for_each(|message| waiting.push(vec![message]));
+        assert_eq!(backlog.get(), 2);
+        let left: Vec<_> = std::iter::from_fn(|| waiting.pop()).flatten().collect();
+        assert!(left.iter().copied().eq(messages.skip(2)), "{left:?}");
+    }
 }

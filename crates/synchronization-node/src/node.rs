@@ -73,6 +73,7 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
         known: Known::new(),
         resync: None,
         has_answered: false,
+        is_urgent: false,
     };
     work.outputs.tell_state(work.synchronizer.state())?;
     let views = heard.views();

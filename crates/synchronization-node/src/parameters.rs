@@ -289,6 +289,7 @@ pub(crate) fn settings(parameters: &Parameters) -> Result<Settings, Vec<String>>
         metrics_window_seconds: double("metrics_window"),
         max_lag_seconds: double("max_lag"),
         commands: OutputMode::read(parameters) != OutputMode::None,
+        forward_commands: parameters.get("forward_commands"),
         stop_on_divergence: parameters.get("stop_on_divergence"),
         max_joint_velocity: double("max_joint_velocity"),
     };

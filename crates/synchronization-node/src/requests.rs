@@ -6,7 +6,7 @@ use r2r::std_srvs::srv::{SetBool, Trigger};
 use ros_observer::{Error, Node, Reply, Service, Spinner};
 
 /// Requests that may wait for the ticking thread, which looks for them at once.
-const WAITING_MAX: usize = 64;
+pub(crate) const WAITING_MAX: usize = 64;
 
 /// What may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

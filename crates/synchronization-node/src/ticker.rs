@@ -35,21 +35,7 @@ impl Ticker {
             let _end = EndWithThread;
             let mut deadlines = Deadlines::new(Instant::now(), period);
             while !stop.load(Ordering::Acquire) {
-                // A stop comes first, then a tick that is due, then one command: a flood of commands delays neither.
-                if work.take_requests() {
-                    after_answers();
-                }
-                let early = deadlines.next().saturating_duration_since(Instant::now());
-                if early.is_zero() {
-                    work.tick();
-                    deadlines.advance(Instant::now());
-                    work.metrics.set_overruns(deadlines.missed());
-                } else {
-                    if !work.take_command() {
-                        thread::park_timeout(early.min(TAKE_IN_EVERY));
-                    }
-                    work.take_messages();
-                }
+                turn(&mut work, &mut deadlines, &after_answers);
             }
         })?;
         Ok(Self { stopping, thread: Some(thread) })
@@ -58,6 +44,27 @@ impl Ticker {
     /// What wakes it.
     pub(crate) fn waker(&self) -> Option<TickerWaker> {
         self.thread.as_ref().map(|thread| TickerWaker(thread.thread().clone()))
+    }
+}
+
+/// A stop comes first, then a tick that is due, then one command: a flood of commands delays neither.
+fn turn(work: &mut Work, deadlines: &mut Deadlines, after_answers: impl Fn()) {
+    if work.take_requests() {
+        after_answers();
+    }
+    let early = deadlines.next().saturating_duration_since(Instant::now());
+    if early.is_zero() {
+        work.tick();
+        deadlines.advance(Instant::now());
+        work.metrics.set_overruns(deadlines.missed());
+    } else if work.is_urgent {
+        // One more, which moves no deadline.
+        work.tick();
+    } else {
+        if !work.take_command() {
+            thread::park_timeout(early.min(TAKE_IN_EVERY));
+        }
+        work.take_messages();
     }
 }
 
@@ -87,5 +94,31 @@ impl Drop for EndWithThread {
             tracing::error!("the ticking thread has panicked: the process ends");
             ros_observer::end_process(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::requests::Wish;
+    use crate::work::tests::Bench;
+
+    #[test]
+    fn a_stop_is_told_at_once_however_far_away_the_next_tick_is() {
+        let mut bench = Bench::new();
+        // Until both are heard, and the twin was told where to go.
+        while bench.work.metrics.commands.get() == 0 {
+            bench.step();
+        }
+        let far = Instant::now() + Duration::from_secs(3_600);
+        let mut deadlines = Deadlines::new(far, Duration::from_secs(1));
+        let counts = |work: &Work| (work.metrics.ticks.get(), work.metrics.commands.get());
+        let (ticks, commands) = counts(&bench.work);
+        bench.ask(Wish::SafetyStop);
+        turn(&mut bench.work, &mut deadlines, || ());
+        assert_eq!(counts(&bench.work), (ticks + 1, commands + 1), "the hold");
+        turn(&mut bench.work, &mut deadlines, || ());
+        assert_eq!(counts(&bench.work), (ticks + 1, commands + 1), "and no tick more before its time");
+        assert_eq!(deadlines.next(), far + Duration::from_secs(1));
     }
 }

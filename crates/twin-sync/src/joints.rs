@@ -98,6 +98,11 @@ impl Joint {
         }
     }
 
+    /// How fast it may be either way, in rad/s or m/s; `None` where nothing is said of it.
+    pub(crate) fn velocity_limit(&self) -> Option<f64> {
+        self.limits.as_ref()?.velocity.filter(|limit| *limit >= 0.0)
+    }
+
     pub(crate) fn history(&self, source: Source) -> &History {
         &self.histories[source as usize]
     }

@@ -83,6 +83,9 @@ pub struct Settings {
     /// Whether the twin is commanded at all; the default only measures. A joint is told nothing before the twin has said
     /// where it is.
     pub commands: bool,
+    /// Whether somebody else says where the twin is to go ([`Synchronizer::forward`](crate::Synchronizer::forward)): then it
+    /// is brought to the reference in a resynchronization alone. Default no.
+    pub forward_commands: bool,
     /// Whether a divergence stops the commands until the fault is cleared. Default no.
     pub stop_on_divergence: bool,
     /// How fast the twin is brought to the reference: rad/s or m/s, above 0. Default 1.
@@ -109,6 +112,7 @@ impl Default for Settings {
             metrics_window_seconds: 5.0,
             max_lag_seconds: 0.5,
             commands: false,
+            forward_commands: false,
             stop_on_divergence: false,
             max_joint_velocity: 1.0,
         }

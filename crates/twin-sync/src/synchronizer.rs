@@ -6,10 +6,11 @@ use std::collections::HashMap;
 
 use crate::alignment::Aligner;
 use crate::analysis::{Analysis, Analyst};
-use crate::commander::{Commander, Refusal};
+use crate::commander::{Commander, allowed};
 use crate::ingest::{Ingested, JointValue, Stream};
 use crate::joints::{JointId, JointLimits, Joints, Source, TooManyJoints};
 use crate::lags::RobotLag;
+use crate::refusal::Refusal;
 use crate::settings::{Settings, TimeAlignment, nanoseconds};
 use crate::state::{State, Transition};
 use crate::state_machine::StateMachine;
@@ -163,14 +164,14 @@ impl Synchronizer {
         ingested
     }
 
-    /// Stops the commands until [`Self::clear_fault`]; `None` where that is so already. Each joint of known limits is told
-    /// once to stay where the twin was last heard of, if that is no longer ago than the lost timeout: at the next tick
-    /// ([`Tick::is_hold`]), even if the stop was cleared by then, even while [`Self::enable`] has commands off.
+    /// Stops the commands until [`Self::clear_fault`]; `None` where that is so already. Each joint that was ever told
+    /// anything is told once more to stay where the twin was last heard of, if that is no longer ago than the stale timeout:
+    /// at the next tick ([`Tick::is_hold`]), even if the stop was cleared by then, even while [`Self::enable`] has commands
+    /// off. What is not known then is told when it is, unless commands have been resumed.
     pub fn safety_stop(&mut self) -> Option<Transition> {
-        let transition = self.machine.stop()?;
         self.commander.stop();
         self.is_resync_stopped = true;
-        Some(transition)
+        self.machine.stop()
     }
 
     /// Begins anew after a stop; `None` where there was none.
@@ -213,9 +214,12 @@ impl Synchronizer {
     /// one that moves no joint stands for a stop.
     ///
     /// # Errors
-    /// While commands are off, a stop lasts, or inputs are lost.
+    /// While commands are off, a stop or a resynchronization lasts, or inputs are lost.
     pub fn may_forward(&self) -> Result<(), Refusal> {
-        self.commander.may_forward(self.machine.state())
+        match self.commander.may_forward(self.machine.state()) {
+            Ok(()) | Err(Refusal::Lost) if self.resync_since_ns.is_some() => Err(Refusal::Resync),
+            may_forward => may_forward,
+        }
     }
 
     /// A position, in the reference's sense, that somebody else wants a joint of the twin to take: in the twin's own sense,
@@ -224,9 +228,9 @@ impl Synchronizer {
     /// # Errors
     /// Where the twin may not be told so.
     pub fn forward(&self, joint: JointId, position: f64) -> Result<(f64, bool), Refusal> {
+        self.may_forward()?;
         let joint = self.joints.get(joint).ok_or(Refusal::NoLimits)?;
-        let state = self.machine.state();
-        let (position, is_clamped) = self.commander.forward(joint.limits.as_ref(), position, state)?;
+        let (position, is_clamped) = allowed(joint.limits.as_ref(), position)?;
         Ok((joint.sign.apply(position), is_clamped))
     }
 
@@ -240,9 +244,30 @@ impl Synchronizer {
             return Err(Refusal::NotFinite);
         }
         let joint = self.joints.get(joint).ok_or(Refusal::NoLimits)?;
-        let limit = joint.limits.as_ref().and_then(|limits| limits.velocity);
-        let limit = limit.filter(|limit| *limit >= 0.0).unwrap_or(f64::INFINITY);
+        let limit = joint.velocity_limit().unwrap_or(f64::INFINITY);
         Ok(joint.sign.apply(velocity.clamp(-limit, limit)))
+    }
+
+    /// Whether a joint can get from where the twin was last heard of at `now_ns` to a position, in the twin's own sense, in
+    /// so many seconds at its limit of velocity, where it has one. The error and the lag that do not make the state DEGRADED
+    /// are let pass: a command begins where the robot is, and its twin may be a little off and late.
+    ///
+    /// # Errors
+    /// Where the joint is not known, or the twin has not told of it within the lost timeout.
+    pub fn is_in_reach(&self, joint: JointId, position: f64, seconds: f64, now_ns: i64) -> Result<bool, Refusal> {
+        let joint = self.joints.get(joint).ok_or(Refusal::NoLimits)?;
+        let Some(limit) = joint.velocity_limit() else { return Ok(true) };
+        let lost_ns = nanoseconds(self.settings.lost_timeout_seconds);
+        let is_lost = joint.silence_ns(Source::Twin, now_ns).is_none_or(|silence_ns| silence_ns > lost_ns);
+        let twin = joint.history(Source::Twin).newest().filter(|_| !is_lost).ok_or(Refusal::Lost)?;
+        let distance = joint.turning().difference(joint.sign.apply(position), twin.position).abs();
+        let reach = limit * (seconds.max(0.0) + self.settings.max_latency_seconds);
+        Ok(distance <= reach + self.settings.state_threshold)
+    }
+
+    /// The twin has been told where these joints are to go, by somebody else's wish: a stop holds them from now on.
+    pub fn forwarded(&mut self, joints: &[JointId]) {
+        self.commander.forwarded(joints);
     }
 
     /// What is so at `now_ns`, and what is to be done.

@@ -88,8 +88,8 @@ pub struct Tick {
     pub resync: Option<ResyncProgress>,
     /// The joint whose [`Analysis`](crate::Analysis) is new.
     pub analysed: Option<JointId>,
-    /// Whether the commands are those of a stop, to stay where the twin is: they are to reach it whoever commands it
-    /// otherwise.
+    /// Whether the commands are those of a stop, to stay where the twin is: of all joints that were ever told anything and are
+    /// known, some of which may have been told so before.
     pub is_hold: bool,
     /// Commands that a limit of position has changed.
     pub clamped: u32,

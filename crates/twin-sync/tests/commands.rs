@@ -254,6 +254,113 @@ fn a_stop_holds_a_twin_whose_reference_is_lost_and_one_that_is_cleared_at_once_t
     assert_eq!(told, [(Some(0.25), true), (Some(0.24), false)]);
 }
 
+/// A loop that has arrived, and whose twin goes on by itself from then on, as one does that follows a trajectory.
+fn arrived(settings: Settings) -> Loop {
+    let mut closed = Loop::new(settings, 0.5, 0.5);
+    (0..100).for_each(|_| drop(closed.step()));
+    closed.is_stuck = true;
+    closed
+}
+
+#[test]
+fn a_stop_while_the_twin_is_nowhere_holds_it_when_it_is_there_again() {
+    let mut closed = arrived(Settings::default());
+    closed.synchronizer.resync(closed.now_ms * MS_NS).expect("it is not stopped");
+    closed.silent = Some(Source::Twin);
+    closed.synchronizer.safety_stop();
+    assert_eq!([closed.step(), closed.step()].map(|tick| tick.joints[0].command), [None; 2]);
+    (closed.silent, closed.twin) = (None, 0.25);
+    let told = [closed.step(), closed.step()].map(|tick| (tick.joints[0].command, tick.is_hold));
+    assert_eq!(told, [(Some(0.25), true), (None, false)]);
+    assert_eq!(closed.synchronizer.safety_stop(), None, "stopped already");
+    assert_eq!(closed.step().joints[0].command, Some(0.25), "and held again");
+}
+
+#[test]
+fn a_stop_goes_by_no_position_that_is_stale() {
+    for (silent_ticks, is_held) in [(25, true), (26, false)] {
+        let mut closed = arrived(Settings::default());
+        closed.silent = Some(Source::Twin);
+        (1..silent_ticks).for_each(|_| drop(closed.step()));
+        closed.synchronizer.safety_stop();
+        assert_eq!(closed.step().is_hold, is_held, "{silent_ticks} ticks of 10 ms");
+    }
+}
+
+#[test]
+fn a_stop_on_divergence_while_commands_are_off_leaves_the_hold_to_a_safety_stop() {
+    let mut closed = arrived(Settings { stop_on_divergence: true, ..Settings::default() });
+    closed.synchronizer.enable(false);
+    closed.twin = 0.0;
+    let told: Vec<_> = (0..100).map(|_| closed.step().joints[0].command).collect();
+    assert_eq!((closed.synchronizer.state(), told), (State::Stopped, vec![None; 100]));
+    assert_eq!(closed.synchronizer.safety_stop(), None, "stopped already");
+    assert_eq!(closed.step().joints[0].command, Some(0.0));
+}
+
+#[test]
+fn where_others_lead_the_twin_only_a_resync_moves_it_and_a_stop_holds_what_they_told() {
+    let (mut synchronizer, [elbow, wrist]) =
+        arm(Settings { commands: true, forward_commands: true, ..Settings::default() });
+    let mut now_ms = 0;
+    let mut told = |synchronizer: &mut Synchronizer| {
+        now_ms += 10;
+        send(synchronizer, Source::Reference, now_ms, &[(elbow, 0.5), (wrist, 0.5)]);
+        send(synchronizer, Source::Twin, now_ms, &[(elbow, 0.0), (wrist, 0.0)]);
+        let tick = synchronizer.tick(now_ms * MS_NS);
+        [elbow, wrist].map(|joint| tick.joints[joint.index()].command)
+    };
+    assert_eq!([told(&mut synchronizer), told(&mut synchronizer)], [[None; 2]; 2]);
+    synchronizer.safety_stop();
+    assert_eq!(told(&mut synchronizer), [None; 2], "nothing was told");
+    synchronizer.clear_fault();
+    told(&mut synchronizer);
+    assert_eq!(synchronizer.may_forward(), Ok(()));
+    synchronizer.forwarded(&[wrist]);
+    synchronizer.safety_stop();
+    assert_eq!(told(&mut synchronizer), [None, Some(0.0)], "and no other joint");
+    synchronizer.clear_fault();
+    synchronizer.resync(0).expect("it is not stopped");
+    assert_eq!(synchronizer.may_forward(), Err(Refusal::Resync));
+    assert_eq!(told(&mut synchronizer), [Some(0.01); 2], "brought to the reference");
+    assert_eq!(synchronizer.forward(wrist, 0.0), Err(Refusal::Resync));
+    synchronizer.safety_stop();
+    assert_eq!((told(&mut synchronizer), synchronizer.may_forward()), ([Some(0.0); 2], Err(Refusal::Stopped)));
+}
+
+#[test]
+fn what_a_joint_cannot_reach_in_time_from_where_the_twin_is_is_told() {
+    let limits =
+        |is_continuous, velocity| JointLimits { is_continuous, position: Some(-9.0..=9.0), velocity: Some(velocity) };
+    let mut synchronizer = Synchronizer::new(Settings {
+        sign_map: [("elbow".to_owned(), twin_sync::Sign::Opposite)].into(),
+        max_latency_seconds: 0.1,
+        state_threshold: 0.01,
+        ..Settings::default()
+    });
+    synchronizer.set_limits([("elbow".to_owned(), limits(false, 2.0)), ("wheel".to_owned(), limits(true, 2.0))].into());
+    let [elbow, wheel, loose] = ["elbow", "wheel", "loose"]
+        .map(|name| synchronizer.joint(Source::Twin, name).expect("room").expect("it is followed"));
+    assert_eq!(synchronizer.is_in_reach(elbow, 0.0, 1.0, 0), Err(Refusal::Lost), "nobody knows from where");
+    assert_eq!(synchronizer.is_in_reach(loose, 9.0, 0.0, 0), Ok(true), "it has no limit");
+    send(&mut synchronizer, Source::Twin, 0, &[(elbow, 0.5), (wheel, 6.2)]);
+    // In the twin's own sense; 0.21 for the lag and the error that a twin may have.
+    for (joint, position, seconds, is_in_reach) in [
+        (elbow, 0.705, 0.0, true),
+        (elbow, 0.72, 0.0, false),
+        (elbow, 0.68, -0.05, true),
+        (elbow, 2.70, 1.0, true),
+        (elbow, 2.72, 1.0, false),
+        (elbow, -0.5, 0.0, false),
+        (wheel, 0.1, 0.0, true),
+        (wheel, 3.0, 0.0, false),
+    ] {
+        let found = synchronizer.is_in_reach(joint, position, seconds, 2_000 * MS_NS);
+        assert_eq!(found, Ok(is_in_reach), "{position} in {seconds} s");
+    }
+    assert_eq!(synchronizer.is_in_reach(elbow, 0.5, 1.0, 2_001 * MS_NS), Err(Refusal::Lost));
+}
+
 #[test]
 fn a_divergence_stops_the_commands_where_that_is_set() {
     let mut closed = Loop::new(Settings { stop_on_divergence: true, ..Settings::default() }, 0.0, 0.0);

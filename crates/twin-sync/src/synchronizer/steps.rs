@@ -3,7 +3,7 @@
 use super::Synchronizer;
 use crate::alignment::{Alignment, Clock, Pairing, ROUNDING_NS};
 use crate::analysis::Subject;
-use crate::commander::{Mode, Order, Situation};
+use crate::commander::{Inputs, Mode, Order, Situation};
 use crate::comparison::Comparison;
 use crate::ingest::Stream;
 use crate::interpolation::Reader;
@@ -132,24 +132,21 @@ impl Synchronizer {
     }
 
     pub(super) fn command(&mut self, now_ns: i64) {
-        let stale_ns = nanoseconds(self.settings.stale_timeout_seconds);
-        let lost_ns = nanoseconds(self.settings.lost_timeout_seconds);
-        let is_within = |silence_ns: Option<i64>, most_ns: i64| silence_ns.is_some_and(|ns| ns <= most_ns);
-        let is_stale = self.streams.iter().any(|stream| !is_within(stream.silence_ns(now_ns), stale_ns));
-        let is_lost = matches!(self.tick.state, State::Lost | State::Waiting);
-        let mode = self.commander.mode(self.tick.state == State::Stopped, is_lost, is_stale);
+        let patience = Patience::new(&self.settings, now_ns);
+        let is_stale = self.streams.iter().any(|stream| patience.is_stale(stream.silence_ns(now_ns)));
+        let inputs = Inputs {
+            is_stopped: self.tick.state == State::Stopped,
+            is_lost: matches!(self.tick.state, State::Lost | State::Waiting),
+            is_stale,
+            is_led_by_others: self.settings.forward_commands && self.resync_since_ns.is_none(),
+        };
+        let situations = self.joints.iter().zip(&self.tick.joints).map(|(joint, tick)| patience.situation(joint, tick));
+        let mode = self.commander.mode(inputs, situations);
         self.tick.is_hold = mode == Mode::HoldOnce;
         let step_seconds = self.commander.step_seconds(now_ns);
         (self.tick.clamped, self.tick.refused) = (0, 0);
         for (index, (joint, tick)) in self.joints.iter().zip(&mut self.tick.joints).enumerate() {
-            let twin = joint.history(Source::Twin).newest().map(|sample| sample.position);
-            let situation = Situation {
-                limits: joint.limits.as_ref(),
-                reference: tick.reference.map(|reading| reading.position),
-                twin: twin.filter(|_| is_within(joint.silence_ns(Source::Twin, now_ns), lost_ns)),
-                is_stale: Source::ALL.iter().any(|source| !is_within(joint.silence_ns(*source, now_ns), stale_ns)),
-            };
-            match self.commander.order(index, mode, situation, step_seconds) {
+            match self.commander.order(index, mode, patience.situation(joint, tick), step_seconds) {
                 Order::Nothing => {}
                 Order::Refused => self.tick.refused += 1,
                 Order::Position { position, is_clamped } => {
@@ -182,6 +179,39 @@ impl Synchronizer {
             self.joints.iter().zip(&self.tick.joints).filter_map(|(joint, tick)| Some((joint, tick.error?)));
         let is_near = |error: f64| self.machine.is_far_from_divergence(error);
         self.tick.mean_error.is_some() && errors.all(|(joint, error)| joint.is_judged && is_near(error.judged().abs()))
+    }
+}
+
+/// How long a source may be silent at a time.
+struct Patience {
+    stale_ns: i64,
+    lost_ns: i64,
+    now_ns: i64,
+}
+
+impl Patience {
+    fn new(settings: &Settings, now_ns: i64) -> Self {
+        Self {
+            stale_ns: nanoseconds(settings.stale_timeout_seconds),
+            lost_ns: nanoseconds(settings.lost_timeout_seconds),
+            now_ns,
+        }
+    }
+
+    fn is_stale(&self, silence_ns: Option<i64>) -> bool {
+        silence_ns.is_none_or(|silence_ns| silence_ns > self.stale_ns)
+    }
+
+    fn situation<'a>(&self, joint: &'a Joint, tick: &JointTick) -> Situation<'a> {
+        let [reference_ns, twin_ns] = Source::ALL.map(|source| joint.silence_ns(source, self.now_ns));
+        let twin = joint.history(Source::Twin).newest().map(|sample| sample.position);
+        Situation {
+            limits: joint.limits.as_ref(),
+            reference: tick.reference.map(|reading| reading.position),
+            twin: twin.filter(|_| twin_ns.is_some_and(|silence_ns| silence_ns <= self.lost_ns)),
+            is_reference_stale: self.is_stale(reference_ns),
+            is_twin_stale: self.is_stale(twin_ns),
+        }
     }
 }
 
