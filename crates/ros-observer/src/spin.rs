@@ -9,7 +9,7 @@ use r2r_rcl::*;
 use crate::announced::Arrivals;
 use crate::client::Client;
 use crate::service::{Answering, Service};
-use crate::spinner_handle::{Additions, SpinnerHandle};
+use crate::spinner_handle::{Added, Additions, SpinnerHandle};
 use crate::subscription::{Shared, Subscription, end_those_dropped_in_handlers};
 use crate::{Context, Error, GuardCondition, Node, error::check};
 
@@ -94,7 +94,7 @@ impl Spinner {
     }
 
     fn take_additions(&mut self) {
-        let (arrivals, subscriptions) = self.additions.take();
+        let Added { arrivals, subscriptions } = self.additions.take();
         self.arrivals.extend(arrivals);
         if !subscriptions.is_empty() {
             self.wait_for(subscriptions);

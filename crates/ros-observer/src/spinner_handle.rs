@@ -1,6 +1,6 @@
 //! How other threads add what a spinner serves while it turns.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::announced::Arrivals;
 use crate::client::SerializedClient;
@@ -8,13 +8,24 @@ use crate::service::SerializedService;
 use crate::subscription::{Shared, Subscription};
 use crate::{Error, GuardCondition};
 
-/// What a spinner is yet to serve.
+/// What a spinner is yet to serve, as others bring it.
 #[derive(Default)]
-pub(crate) struct Additions(Mutex<(Vec<Weak<dyn Arrivals>>, Vec<Weak<Shared>>)>);
+pub(crate) struct Additions(Mutex<Added>);
+
+/// What has been brought.
+#[derive(Default)]
+pub(crate) struct Added {
+    pub(crate) arrivals: Vec<Weak<dyn Arrivals>>,
+    pub(crate) subscriptions: Vec<Weak<Shared>>,
+}
 
 impl Additions {
-    pub(crate) fn take(&self) -> (Vec<Weak<dyn Arrivals>>, Vec<Weak<Shared>>) {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn take(&self) -> Added {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Added> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -36,7 +47,7 @@ impl SpinnerHandle {
     /// When the spinner cannot be woken.
     pub fn add_subscription(&self, subscription: &Subscription) -> Result<(), Error> {
         let Some(shared) = subscription.for_wait_set() else { return Ok(()) };
-        self.additions.0.lock().unwrap_or_else(PoisonError::into_inner).1.push(shared);
+        self.additions.lock().subscriptions.push(shared);
         self.wake.trigger()
     }
 
@@ -58,7 +69,7 @@ impl SpinnerHandle {
 
     fn add(&self, arrivals: &Arc<dyn Arrivals>) -> Result<(), Error> {
         // Before it is announced, which wakes the spinner: its next turn finds it here.
-        self.additions.0.lock().unwrap_or_else(PoisonError::into_inner).0.push(Arc::downgrade(arrivals));
+        self.additions.lock().arrivals.push(Arc::downgrade(arrivals));
         arrivals.announce_to(self.wake.clone())
     }
 }

@@ -34,9 +34,10 @@ impl CalledService {
         let answered = Arc::clone(&waiting);
         let found = ServiceType::find(&service_type)?;
         let client = SerializedClient::new(found, &bridge.node, &full_name, move |info, response| {
-            let waits = lock(&answered).remove(&info.number);
             // A call that timed out is not waited for any more.
-            waits.map(|waits| drop(waits.send(response)));
+            if let Some(waits) = lock(&answered).remove(&info.number) {
+                drop(waits.send(response));
+            }
         })?;
         bridge.spinner.add_client(&client)?;
         let metrics = bridge.metrics.service(&full_name, Direction::FromClient);

@@ -17,7 +17,7 @@ use crate::called_service::CalledService;
 use crate::deadlines::Deadlines;
 use crate::faults::{Operation, Refusal};
 use crate::followed_topic::{FollowedTopic, OwnPublishers, Wish};
-use crate::metrics::{INCOMPLETE_CALL, TopicMetrics};
+use crate::metrics::{INCOMPLETE_CALL, PublishedMetrics};
 use crate::offered_service::{Asked, OfferedService};
 use crate::outbox::Outbox;
 use crate::teller::Teller;
@@ -61,7 +61,7 @@ struct Published {
     message_type: String,
     qos: Qos,
     publisher: SerializedPublisher,
-    metrics: TopicMetrics,
+    metrics: PublishedMetrics,
 }
 
 impl Client {
@@ -177,14 +177,15 @@ impl Client {
             in_background(other).await;
         }
         self.check_room()?;
-        let metrics = self.bridge.metrics.topic(&wish.full_name);
+        let found = find(&wish.message_type).await?;
+        let metrics = self.bridge.metrics.followed(&wish.full_name);
         let backlog = Arc::clone(self.outbox.backlog());
         let queue = Arc::new(TopicQueue::new(topic.to_owned(), queue_size, backlog, metrics));
         // Before the first message comes.
         self.outbox.add(Arc::clone(&queue));
         let (bridge, teller, waiting) = (Arc::clone(&self.bridge), Arc::clone(&self.teller), Arc::clone(&queue));
         let own = self.bridge.settings.suppress_echo.then(|| Arc::clone(&self.own));
-        let made = blocking(move || FollowedTopic::new(&bridge, wish, waiting, own, teller)).await;
+        let made = blocking(move || FollowedTopic::new(&bridge, wish, found, waiting, own, teller)).await;
         let followed = Arc::new(made.inspect_err(|_| self.outbox.remove(&queue))?);
         self.bridge.follow(&followed);
         self.topics.insert(topic.to_owned(), followed);
@@ -208,10 +209,10 @@ impl Client {
         }
         in_background(self.publishers.remove(topic)).await;
         self.check_room()?;
-        let metrics = self.bridge.metrics.topic(&full_name);
+        let found = find(&message_type).await?;
+        let metrics = self.bridge.metrics.published(&full_name);
         let bridge = Arc::clone(&self.bridge);
         let published = blocking(move || {
-            let found = MessageType::find(&message_type)?;
             let publisher = SerializedPublisher::new(found, &bridge.node, &full_name, qos)?;
             Ok::<_, ros_observer::Error>(Published { full_name, message_type, qos, publisher, metrics })
         });
@@ -354,6 +355,12 @@ fn pair(header: &[u8], service: &str, payload: &[u8]) -> Bytes {
     let mut frames = BytesMut::from(header);
     frames.extend_from_slice(&encode::frame(service, payload));
     frames.freeze()
+}
+
+/// A type by its name; to load its library takes a while.
+async fn find(message_type: &str) -> Result<MessageType, ros_observer::Error> {
+    let name = message_type.to_owned();
+    blocking(move || MessageType::find(&name)).await
 }
 
 /// Lets the middleware take its time.

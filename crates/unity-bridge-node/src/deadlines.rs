@@ -31,7 +31,8 @@ impl<T: PartialEq> Deadlines<T> {
 
     /// Takes out the oldest that is due.
     pub(crate) fn expired(&mut self, now: Instant) -> Option<T> {
-        self.due.pop_front_if(|(due, _)| *due <= now).map(|(_, thing)| thing)
+        self.next().filter(|due| *due <= now)?;
+        self.due.pop_front().map(|(_, thing)| thing)
     }
 }
 

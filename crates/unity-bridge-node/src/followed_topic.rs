@@ -37,16 +37,18 @@ pub(crate) struct FollowedTopic {
 }
 
 impl FollowedTopic {
+    /// `message_type` is what the wish names.
+    ///
     /// # Errors
-    /// When the type is not installed, or the middleware refuses.
+    /// When the middleware refuses.
     pub(crate) fn new(
         bridge: &Bridge,
         wish: Wish,
+        message_type: MessageType,
         queue: Arc<TopicQueue>,
         own: Option<OwnPublishers>,
         teller: Arc<Teller>,
     ) -> Result<Self, Error> {
-        let message_type = MessageType::find(&wish.message_type)?;
         let topic = Self {
             wish,
             message_type,

@@ -70,16 +70,21 @@ pub(crate) struct Metrics {
     services: Names,
 }
 
-/// What is counted of a topic, all clients together.
+/// What is counted of a topic that clients subscribe to, all clients together.
 #[derive(Clone)]
-pub(crate) struct TopicMetrics {
+pub(crate) struct FollowedMetrics {
     pub(crate) sent: IntCounter,
     pub(crate) dropped_for_depth: IntCounter,
     pub(crate) dropped_for_bytes: IntCounter,
     pub(crate) queue_age: Histogram,
+    pub(crate) suppressed_echoes: IntCounter,
+}
+
+/// What is counted of a topic that clients publish, all clients together.
+#[derive(Clone)]
+pub(crate) struct PublishedMetrics {
     pub(crate) published: IntCounter,
     pub(crate) unpublished: IntCounter,
-    pub(crate) suppressed_echoes: IntCounter,
 }
 
 /// What is counted of a service, all clients together.
@@ -192,16 +197,22 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn topic(&self, topic: &str) -> TopicMetrics {
+    pub(crate) fn followed(&self, topic: &str) -> FollowedMetrics {
         let topic = self.topics.label(topic);
-        TopicMetrics {
+        FollowedMetrics {
             sent: self.messages_sent.with_label_values(&[topic]),
             dropped_for_depth: self.dropped.with_label_values(&[topic, "queue_size"]),
             dropped_for_bytes: self.dropped.with_label_values(&[topic, "max_queued_bytes"]),
             queue_age: self.queue_age.with_label_values(&[topic]),
+            suppressed_echoes: self.suppressed_echoes.with_label_values(&[topic]),
+        }
+    }
+
+    pub(crate) fn published(&self, topic: &str) -> PublishedMetrics {
+        let topic = self.topics.label(topic);
+        PublishedMetrics {
             published: self.published.with_label_values(&[topic]),
             unpublished: self.unpublished.with_label_values(&[topic]),
-            suppressed_echoes: self.suppressed_echoes.with_label_values(&[topic]),
         }
     }
 
@@ -241,10 +252,10 @@ impl Metrics {
 }
 
 #[cfg(test)]
-impl TopicMetrics {
+impl FollowedMetrics {
     /// For tests of what counts.
     pub(crate) fn unregistered() -> Self {
-        Metrics::register(&Registry::new()).expect("new names").topic("/chatter")
+        Metrics::register(&Registry::new()).expect("new names").followed("/chatter")
     }
 }
 
@@ -256,11 +267,11 @@ mod tests {
     fn names_beyond_the_limit_are_summed_up() {
         let metrics = Metrics::register(&Registry::new()).expect("new names");
         for index in 0..NAMES_MAX {
-            metrics.topic(&format!("/topic{index}")).sent.inc();
+            metrics.followed(&format!("/topic{index}")).sent.inc();
         }
         for topic in ["/one", "/more", "/topic0"] {
-            metrics.topic(topic).sent.inc();
+            metrics.followed(topic).sent.inc();
         }
-        assert_eq!([metrics.topic("/any").sent.get(), metrics.topic("/topic0").sent.get()], [2, 2]);
+        assert_eq!([metrics.followed("/any").sent.get(), metrics.followed("/topic0").sent.get()], [2, 2]);
     }
 }

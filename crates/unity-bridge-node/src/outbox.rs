@@ -161,10 +161,10 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-    use crate::metrics::TopicMetrics;
+    use crate::metrics::FollowedMetrics;
 
     fn queue(outbox: &Outbox, topic: &str) -> Arc<TopicQueue> {
-        let metrics = TopicMetrics::unregistered();
+        let metrics = FollowedMetrics::unregistered();
         let queue = Arc::new(TopicQueue::new(topic.to_owned(), 4, Arc::clone(outbox.backlog()), metrics));
         outbox.add(Arc::clone(&queue));
         queue

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crossbeam_queue::ArrayQueue;
 use futures::task::AtomicWaker;
 
-use crate::metrics::TopicMetrics;
+use crate::metrics::FollowedMetrics;
 
 /// What waits for one client altogether.
 pub(crate) struct Backlog {
@@ -50,13 +50,13 @@ pub(crate) struct Waiting {
 pub(crate) struct TopicQueue {
     /// The topic, as the client calls it.
     pub(crate) topic: String,
-    pub(crate) metrics: TopicMetrics,
+    pub(crate) metrics: FollowedMetrics,
     waiting: ArrayQueue<Waiting>,
     backlog: Arc<Backlog>,
 }
 
 impl TopicQueue {
-    pub(crate) fn new(topic: String, depth: usize, backlog: Arc<Backlog>, metrics: TopicMetrics) -> Self {
+    pub(crate) fn new(topic: String, depth: usize, backlog: Arc<Backlog>, metrics: FollowedMetrics) -> Self {
         Self { topic, metrics, waiting: ArrayQueue::new(depth.max(1)), backlog }
     }
 
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn queue(depth: usize, backlog: &Arc<Backlog>) -> TopicQueue {
-        TopicQueue::new("/chatter".to_owned(), depth, Arc::clone(backlog), TopicMetrics::unregistered())
+        TopicQueue::new("/chatter".to_owned(), depth, Arc::clone(backlog), FollowedMetrics::unregistered())
     }
 
     fn waiting(queue: &TopicQueue) -> Vec<Bytes> {
