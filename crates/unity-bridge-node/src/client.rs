@@ -10,7 +10,7 @@ use ros_observer::{MessageType, Qos, RequestId, SerializedPublisher};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
-use unity_protocol::{Call, Command, Event, Frame, QosRequest, Session, SessionLimits, encode};
+use unity_protocol::{Call, Command, Event, Fault, Frame, QosRequest, Session, SessionLimits, encode};
 
 use crate::bridge::Bridge;
 use crate::called_service::CalledService;
@@ -105,6 +105,9 @@ impl Client {
                 self.respond(id, &payload);
             }
             Event::Fault(fault) => {
+                if let Fault::LateResponse { id, .. } = fault {
+                    self.incomplete.remove(&Call::ToClient(id));
+                }
                 self.bridge.metrics.protocol_error(fault.kind());
                 self.teller.error(fault);
             }
