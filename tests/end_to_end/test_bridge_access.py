@@ -14,7 +14,7 @@ from bridge import PROGRAM, Bridge, BridgeArguments, Connect, StartBridge
 from program import Ended, ParameterValue, run_program
 from robot import Robot
 from unity import KEEPALIVE, Speech, Unity
-from waiting import TIMEOUT_S, wait_until
+from waiting import wait_until
 from web import Address
 
 EXIT_FAILURE = 1
@@ -116,9 +116,7 @@ def test_registrations_beyond_the_limit_are_told(start_bridge: StartBridge, conn
     assert unity.has_come("__error") == []
 
 
-def test_it_is_reached_from_this_machine_alone_unless_told_otherwise(
-    bridge: Bridge, start_bridge: StartBridge
-) -> None:
+def test_it_is_reached_from_this_machine_alone_unless_told_otherwise(bridge: Bridge, start_bridge: StartBridge) -> None:
     assert bridge.ros_tcp.host == "127.0.0.1"
     assert start_bridge(parameters={"tcp_address": "0.0.0.0"}).ros_tcp.host == "0.0.0.0"
 

@@ -1,4 +1,4 @@
-"""What goes over the wire between the Unity bridge and its clients: in which order, in which pieces, and what is no good."""
+"""What goes over the wire between the Unity bridge and its clients: in which order and pieces, and what is no good."""
 
 import json
 import time

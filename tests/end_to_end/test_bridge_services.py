@@ -144,9 +144,7 @@ def test_a_message_may_come_between_the_frames_of_a_request(bridge: Bridge, unit
     heard.wait_for(lambda message: message.data == "between", "the message")
 
 
-def test_a_message_may_come_between_the_frames_of_a_response(
-    offering: Unity, robot: Robot, caller: Caller
-) -> None:
+def test_a_message_may_come_between_the_frames_of_a_response(offering: Unity, robot: Robot, caller: Caller) -> None:
     heard = Listener(robot, String, "/chatter")
     offering.send(offering.say.publish("/chatter", String))
     publish_until_heard(robot, heard, offering, "/chatter", String(data="before"))
@@ -230,7 +228,8 @@ def test_a_service_is_waited_for_until_it_is_offered(bridge: Bridge, unity: Unit
 
     serve(robot, SetBool, switch)
 
-    assert receive_response(robot, unity, SetBool) == (FIRST_REQUEST, SetBool.Response(success=True, message="switched"))
+    response = receive_response(robot, unity, SetBool)
+    assert response == (FIRST_REQUEST, SetBool.Response(success=True, message="switched"))
 
 
 def test_a_call_that_failed_may_be_answered_with_default_values(start_bridge: StartBridge, connect: Connect) -> None:
@@ -277,7 +276,9 @@ def test_a_client_that_does_not_answer_in_time_is_told_and_its_late_response_is_
     assert scrape.value("unity_bridge_protocol_errors_total", kind="late_response") == 1
 
 
-def test_half_of_a_call_is_told_and_no_whole_one_is(start_bridge: StartBridge, connect: Connect, caller: Caller) -> None:
+def test_half_of_a_call_is_told_and_no_whole_one_is(
+    start_bridge: StartBridge, connect: Connect, caller: Caller
+) -> None:
     bridge = start_bridge(parameters=SHORT_TIMEOUT)
     unity = connect(bridge)
     offer(unity)
@@ -317,9 +318,7 @@ def test_the_newest_client_answers_for_a_service(
     assert caller.result_of(answer) == DONE
 
 
-def test_a_client_may_offer_again_what_another_has_taken_over(
-    bridge: Bridge, connect: Connect, caller: Caller
-) -> None:
+def test_a_client_may_offer_again_what_another_has_taken_over(bridge: Bridge, connect: Connect, caller: Caller) -> None:
     first, second = connect(bridge), connect(bridge)
     offer(first)
     offer(second)
@@ -369,9 +368,7 @@ def test_a_service_that_was_not_registered_is_told(bridge: Bridge, unity: Unity)
     unity.synchronize()
 
 
-def test_a_client_may_go_while_its_calls_wait(
-    bridge: Bridge, connect: Connect, robot: Robot, caller: Caller
-) -> None:
+def test_a_client_may_go_while_its_calls_wait(bridge: Bridge, connect: Connect, robot: Robot, caller: Caller) -> None:
     leaver, stayer = connect(bridge), connect(bridge)
     offer(leaver)
     answer = caller.call(ON)

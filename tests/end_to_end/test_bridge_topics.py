@@ -22,7 +22,7 @@ from bridge import (
     subscriptions,
     wait_until_followed,
 )
-from robot import Listener, Robot, Talker, qos, repeatedly
+from robot import Listener, Robot, Talker, qos
 from unity import Unity, unity_name
 from waiting import wait_until
 
@@ -281,9 +281,7 @@ def test_a_publisher_of_another_type_is_told_once(bridge: Bridge, unity: Unity, 
     assert unity.has_come("__warn") == []
 
 
-def test_a_client_may_take_back_a_subscription(
-    bridge: Bridge, connect: Connect, robot: Robot, talker: Talker
-) -> None:
+def test_a_client_may_take_back_a_subscription(bridge: Bridge, connect: Connect, robot: Robot, talker: Talker) -> None:
     leaver, stayer = connect(bridge), connect(bridge)
     follow(leaver)
     follow(stayer)
@@ -315,6 +313,24 @@ def test_a_registration_with_another_type_takes_the_place_of_the_first(
 
     wait_until(lambda: types() == ["sensor_msgs/msg/JointState"] * 2, "endpoints of the new type")
     assert unity.has_come("__error") == []
+
+
+def test_what_is_registered_twice_is_had_once(bridge: Bridge, unity: Unity, robot: Robot) -> None:
+    """Unity does so on connecting: what was latched stays, and what was heard does not come again."""
+    talker = robot.talker(TOPIC, LATCHED, String)
+    say(talker, "heard")
+    follow(unity)
+    assert unity.receive_message(TOPIC, String).data == "heard"
+    advertise = unity.say.publish("/state", String, latch=True)
+    unity.send(advertise, unity.say.message("/state", String(data="latched")))
+
+    unity.send(advertise)
+    follow(unity)
+
+    say(talker, "new")
+    assert unity.receive_message(TOPIC, String).data == "new"
+    late = Listener(robot, String, "/state", LATCHED)
+    late.wait_for(lambda message: message.data == "latched", "the latched message")
 
 
 def test_echoes_may_be_suppressed(start_bridge: StartBridge, connect: Connect, robot: Robot) -> None:
