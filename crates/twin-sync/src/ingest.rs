@@ -2,7 +2,7 @@
 
 use crate::history::{History, Insertion, Sample};
 use crate::joints::{Joint, JointId, Joints, Source};
-use crate::time_map::{Observation, TimeMap};
+use crate::time_map::{Observation, STEP_NS, TimeMap};
 
 /// A stamp this far before that of an earlier message is that of a clock that was set back: a simulator was reset.
 const BACKWARD_NS: i64 = 100_000_000;
@@ -152,13 +152,24 @@ impl Stream {
         ingested: &mut Ingested,
     ) {
         let time_ns = self.time_ns(stamp_ns, arrival_ns, ingested);
+        let is_off_clock = self.is_off_clock(time_ns, arrival_ns);
         for value in values {
+            if let Some(joint) = joints.get_mut(value.joint) {
+                joint.is_off_clock[self.source as usize] = is_off_clock;
+            }
             self.store(value, time_ns, arrival_ns, joints, ingested);
         }
         if ingested.stored > 0 {
             self.arrival_ns = Some(arrival_ns);
             self.newest_ns = self.newest_ns.max(Some(time_ns));
         }
+    }
+
+    /// Whether a message is so late that it is stamped by another clock than that which is known, or as good as that. Of
+    /// publishers that share a topic, the one whose stamps are ahead is whose clock is known.
+    fn is_off_clock(&self, time_ns: i64, arrival_ns: i64) -> bool {
+        let due_ns = self.map.to_local_ns(time_ns);
+        due_ns.is_some_and(|due_ns| arrival_ns.saturating_sub(due_ns) > STEP_NS)
     }
 
     /// Why a stamp does not go with what came before. It is held against the joints of this very message, since publishers
@@ -230,7 +241,7 @@ impl Stream {
         }
         ingested.reordered += u32::from(insertion == Insertion::Reordered);
         if matches!(insertion, Insertion::Newest | Insertion::Reordered) {
-            joint.heard_ns[self.source as usize] = Some(arrival_ns);
+            joint.hear(self.source, arrival_ns);
         }
         if insertion == Insertion::Newest {
             joint.efforts[self.source as usize] = self.signed(joint, value.effort);

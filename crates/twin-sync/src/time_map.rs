@@ -5,14 +5,14 @@
 //! difference belongs to a line and not to a number: the line below all points (stamp, arrival) that is nearest to them on
 //! the whole, which is an edge of their lower convex hull (Moon, Skelly, Towsley, "Estimation and Removal of Clock Skew
 //! from Network Delay Measurements", INFOCOM 1999, section III). A rate that changes leaves points that no line is near to:
-//! a slower simulator makes all that is new late, a faster one all that is between the oldest and the newest. Then what was
-//! before the change is forgotten.
+//! a slower simulator makes all that is new late, a faster one all that is between the oldest and the newest. Where the
+//! last of them are near a line of their own, what was before is forgotten; until that shows, the relation is in doubt.
 //!
 //! Invariant: memory is fixed when created. Not for: ROS time, of which nothing is known here.
 
 use std::collections::VecDeque;
 
-use crate::line::{Line, LowerHull, Point, slope_between};
+use crate::line::{Line, LowerHull, Point};
 
 /// How far back the least difference is looked for, by the local clock.
 const WINDOW_NS: i64 = 10_000_000_000;
@@ -32,14 +32,28 @@ const DRIFT_NS_MIN: f64 = 1_000_000.0;
 
 /// A difference that falls by this at once, or has risen by it for a while, is another relation of the clocks: the
 /// simulator was paused or set forward, the clock was set.
-const STEP_NS: i64 = 100_000_000;
+pub(crate) const STEP_NS: i64 = 100_000_000;
 const STEP_HOLD_NS: i64 = 500_000_000;
 
-/// Points that are this late in the mean are not of one line.
-const BEND_NS: i64 = STEP_NS / 2;
+/// The points of this last stretch are held against those before: the shorter, the sooner a rate that has changed is
+/// seen; the longer, the fewer points without a pattern look like a line.
+const RECENT_NS: i64 = 600_000_000;
 
-/// A difference that has risen for this long may be that of another relation of the clocks.
+/// They are of a line of their own where they are this late in the mean by that of all, and less than this share of it by
+/// their own, whose rate is another by more than this.
+const BEND_NS: f64 = 5_000_000.0;
+const BEND_RATIO: f64 = 0.1;
+const BEND_RATE: f64 = 0.02;
+
+/// A difference that is beyond [`STEP_NS`] for this long may be that of another relation of the clocks.
 const DOUBT_NS: i64 = 50_000_000;
+
+/// So may one that has risen beyond this and several times what is usual, in so many messages, for as long as a bucket:
+/// until it must have shown what it is.
+const RISEN_NS: i64 = 10_000_000;
+const RISEN_RATIO: i64 = 4;
+const RISEN_MESSAGES_MIN: u32 = 3;
+const RISEN_FOR_NS_MAX: i64 = RECENT_NS + 2 * BUCKET_NS;
 
 /// Whether a message fits what was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +75,10 @@ pub(crate) struct TimeMap {
     newest: Option<Point>,
     /// The first of messages that were all late.
     late_since: Option<Point>,
+    /// When the first came of messages whose delays had all risen, and how many there were.
+    risen: Option<(i64, u32)>,
+    /// By how much the points are later than the line, in the mean.
+    usual_delay_ns: i64,
     is_in_doubt: bool,
     /// By the source's clock, from when on this relation holds, if another was before.
     steady_since_ns: Option<i64>,
@@ -76,6 +94,8 @@ impl TimeMap {
             measured_slope: None,
             newest: None,
             late_since: None,
+            risen: None,
+            usual_delay_ns: 0,
             is_in_doubt: false,
             steady_since_ns: None,
             delay_ns: 0,
@@ -87,7 +107,7 @@ impl TimeMap {
         self.points.clear();
         (self.late_since, self.is_in_doubt, self.steady_since_ns, self.delay_ns) = (None, false, None, 0);
         self.measured_slope = self.measured_slope.filter(|_| keeps_rate);
-        (self.line, self.newest) = (None, None);
+        (self.line, self.newest, self.risen, self.usual_delay_ns) = (None, None, None, 0);
     }
 
     /// Takes a message that was stamped `source_ns` and arrived at `local_ns`.
@@ -97,6 +117,9 @@ impl TimeMap {
         // Only what is newer: what is out of order is late for reasons of its own.
         let is_newer = self.newest.is_none_or(|newest| source_ns > newest.source_ns);
         let has_stepped = self.line.is_some() && is_newer && self.has_stepped(delay_ns, point);
+        if is_newer {
+            self.doubt(delay_ns, point.local_ns);
+        }
         if has_stepped {
             let since = self.late_since.unwrap_or(point);
             // A clock that leaps ahead again and again is one that is faster than was thought.
@@ -111,32 +134,53 @@ impl TimeMap {
 
     fn has_stepped(&mut self, delay_ns: i64, point: Point) -> bool {
         if delay_ns <= STEP_NS {
-            (self.late_since, self.is_in_doubt) = (None, false);
+            self.late_since = None;
             return delay_ns < -STEP_NS;
         }
         let since = *self.late_since.get_or_insert(point);
-        let late_ns = point.local_ns.saturating_sub(since.local_ns);
-        self.is_in_doubt = late_ns >= DOUBT_NS;
-        late_ns >= STEP_HOLD_NS
+        point.local_ns.saturating_sub(since.local_ns) >= STEP_HOLD_NS
     }
 
-    /// Drops what was before the latest of the points, where they are of two lines: what follows it is of another rate.
-    /// Where the newest is the latest, nothing follows yet.
+    /// Before it shows what a delay that has risen is, it may be that of clocks which go on otherwise.
+    fn doubt(&mut self, delay_ns: i64, local_ns: i64) {
+        if delay_ns <= RISEN_NS + RISEN_RATIO * self.usual_delay_ns {
+            (self.risen, self.is_in_doubt) = (None, false);
+            return;
+        }
+        let (since_ns, messages) = self.risen.map_or((local_ns, 1), |(since_ns, messages)| (since_ns, messages + 1));
+        self.risen = Some((since_ns, messages));
+        let has_risen = messages >= RISEN_MESSAGES_MIN
+            && (BUCKET_NS..=RISEN_FOR_NS_MAX).contains(&local_ns.saturating_sub(since_ns));
+        let is_late = self.late_since.is_some_and(|since| local_ns.saturating_sub(since.local_ns) >= DOUBT_NS);
+        self.is_in_doubt = has_risen || is_late;
+    }
+
+    /// Drops what was before the last stretch of points, where that is of a line of its own.
     fn has_bent(&mut self) -> bool {
-        let Some(line) = self.line else { return false };
-        let delays = || self.points.iter().map(|point| line.delay_ns(*point));
-        let latest = delays().enumerate().max_by_key(|(_, delay_ns)| *delay_ns).map_or(0, |(index, _)| index);
-        let are_late = delays().sum::<i64>() > BEND_NS.saturating_mul(self.points.len() as i64);
-        if !are_late || latest + 1 == self.points.len() {
+        let (Some(line), Some(newest)) = (self.line, self.points.back()) else { return false };
+        let start = self.points.partition_point(|point| newest.local_ns - point.local_ns > RECENT_NS);
+        // The newest may not be the least delayed of its bucket yet.
+        let end = self.points.len() - 1;
+        if start == 0 || end < start + POINTS_MIN {
             return false;
         }
-        // The bucket of the change and the next may each have a point from before it.
-        self.points.drain(..(latest + 2).min(self.points.len() - 1));
-        if let (Some(&bend), Some(&newest)) = (self.points.front(), self.points.back()) {
-            self.steady_since_ns = Some(bend.source_ns);
-            self.measured_slope = slope_between(bend, newest).or(self.measured_slope);
-            self.fit();
+        let recent = || self.points.range(start..end);
+        let Some(slope) = self.hull.nearest_slope(recent()) else { return false };
+        let own = Line { origin: *newest, slope }.lowered(recent());
+        let (late_ns, own_late_ns) = (line.mean_delay_ns(recent()), own.mean_delay_ns(recent()));
+        let is_other_rate = (slope / line.slope - 1.0).abs() > BEND_RATE;
+        if !is_other_rate || late_ns < BEND_NS || own_late_ns > late_ns * BEND_RATIO {
+            return false;
         }
+        let near_ns = 2.0 * own_late_ns + DRIFT_NS_MIN;
+        let is_before = |point: &Point| own.delay_ns(*point).abs() as f64 > near_ns;
+        // One that is just before the bend is near that line too: time that is stretched by it would look like a lag.
+        let bend = (0..start).rev().find(|index| is_before(&self.points[*index])).map_or(0, |index| index + 2);
+        self.points.drain(..bend);
+        self.steady_since_ns = self.points.front().map(|bend| bend.source_ns);
+        self.measured_slope = Some(slope);
+        (self.risen, self.late_since, self.is_in_doubt) = (None, None, false);
+        self.fit();
         true
     }
 
@@ -186,13 +230,12 @@ impl TimeMap {
             _ => 0,
         };
         let is_enough = self.points.len() >= POINTS_MIN && span_ns >= SPAN_NS_MIN;
-        let nearest = if is_enough { self.hull.nearest_slope(&self.points) } else { None };
+        let nearest = if is_enough { self.hull.nearest_slope(self.points.iter()) } else { None };
         self.measured_slope = nearest.or(self.measured_slope);
         let (Some(&origin), slope) = (self.points.back(), self.slope()) else { return false };
-        let line = Line { origin, slope };
-        let least_ns = self.points.iter().chain(&self.newest).map(|point| line.delay_ns(*point)).min().unwrap_or(0);
-        self.line =
-            Some(Line { origin: Point { local_ns: origin.local_ns.saturating_add(least_ns), ..origin }, slope });
+        let line = Line { origin, slope }.lowered(self.points.iter().chain(&self.newest));
+        self.usual_delay_ns = line.mean_delay_ns(self.points.iter()) as i64;
+        self.line = Some(line);
         nearest.is_some()
     }
 
@@ -342,6 +385,40 @@ mod tests {
             let steady_ns = map.steady_since_ns().expect("a change") - shown_ns;
             assert!(steady_ns > -200 * MS_NS, "{before} {after}: {steady_ns}");
         }
+    }
+
+    /// What the documentation promises of a rate that goes from 1 to this and back every so often: how far the newest time
+    /// is off while it is not in doubt, in ms: the most, and of all but a twentieth.
+    #[test]
+    fn a_rate_that_keeps_changing_is_followed_within_bounds() {
+        for (rate, every_ms, most_ms, mostly_ms) in
+            [(0.95, 3_000, 60.0, 25.0), (0.9, 3_000, 60.0, 25.0), (0.7, 2_000, 60.0, 25.0), (0.5, 2_000, 100.0, 25.0)]
+        {
+            let (mut map, mut shown_ns, mut off_ms) = (TimeMap::new(), EPOCH_NS, Vec::new());
+            for sent_ms in (0..60_000).step_by(10) {
+                let observed_ms = sent_ms + delay_ns(sent_ms / 10) / MS_NS / 4;
+                map.observe(shown_ns, observed_ms * MS_NS);
+                if sent_ms > 15_000 && !map.is_in_doubt() {
+                    off_ms.push((local_ms(&map, shown_ns) - sent_ms as f64).abs());
+                }
+                shown_ns += ((if sent_ms / every_ms % 2 == 0 { 1.0 } else { rate }) * 10e6) as i64;
+            }
+            off_ms.sort_unstable_by(f64::total_cmp);
+            let (mostly, most) = (off_ms[off_ms.len() * 19 / 20], off_ms[off_ms.len() - 1]);
+            assert!(mostly < mostly_ms && most < most_ms, "{rate} {every_ms}: {mostly} {most}");
+            assert!(off_ms.len() > 4_000, "{rate} {every_ms}: seldom in doubt");
+        }
+    }
+
+    #[test]
+    fn a_route_that_becomes_longer_is_no_rate() {
+        let mut map = TimeMap::new();
+        feed(&mut map, 0, 5_000, EPOCH_NS, 1.0);
+        // By 60 ms: late, and told to be.
+        let observed = feed(&mut map, 5_060, 7_060, EPOCH_NS + 5 * SECOND_NS, 1.0);
+        assert!(observed.iter().all(|observation| *observation == Observation::Steady));
+        assert_eq!((map.rate(), map.is_in_doubt()), (1.0, false));
+        assert!(map.delay_ns() >= 60 * MS_NS, "{}", map.delay_ns());
     }
 
     #[test]
