@@ -94,7 +94,7 @@ fn a_rate_that_changes_is_followed_within_a_second() {
         let found_ms = local_ms(&map, shown_ns + (1_000e6 * after) as i64);
         assert!((found_ms - 13_002.0).abs() < 4.0, "{before} {after}: {found_ms}");
         let steady_ns = map.steady_since_ns().expect("a change") - shown_ns;
-        assert!(steady_ns > -200 * MS_NS, "{before} {after}: {steady_ns}");
+        assert!(steady_ns >= 0, "{before} {after}: {steady_ns}");
     }
 }
 
