@@ -1,14 +1,20 @@
 //! A topic that a client follows: one subscription of its own, so that it gets what is latched, and goes when the client goes.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use node_runtime::MonotonicClock;
 use ros_observer::{Endpoint, Error, Gid, MessageType, Qos, Subscription};
+use stream_statistics::SequenceTracker;
 use unity_protocol::QosRequest;
 
 use crate::bridge::Bridge;
 use crate::subscription_qos::{Offer, subscription_qos};
 use crate::teller::Teller;
 use crate::topic_queue::TopicQueue;
+
+/// Publishers of one topic whose sequence numbers are followed at a time.
+const PUBLISHERS_MAX: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 /// What a client's own publishers are known by. Written when the client registers one, and read for each message, where echoes are
 /// suppressed.
