@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use node_runtime::MonotonicClock;
-use ros_observer::{Endpoint, Error, Gid, MessageType, Qos, Subscription};
+use ros_observer::{Endpoint, Error, Gid, MessageInfo, MessageType, Qos, Subscription};
 use stream_statistics::SequenceTracker;
 use unity_protocol::QosRequest;
 
@@ -94,24 +94,15 @@ impl FollowedTopic {
     }
 
     fn subscribe(&self, bridge: &Bridge, qos: Qos) -> Result<Subscription, Error> {
-        let (queue, own) = (Arc::clone(&self.queue), self.own.clone());
-        let topic = &self.wish.full_name;
-        let subscription = Subscription::of_type(
-            self.message_type,
-            &bridge.node,
-            topic,
-            qos,
-            bridge.take_in,
-            move |message, info| {
-                let is_echo =
-                    |own: &OwnPublishers| own.read().unwrap_or_else(PoisonError::into_inner).contains(&info.publisher);
-                if own.as_ref().is_some_and(is_echo) {
-                    queue.metrics.suppressed_echoes.inc();
-                } else {
-                    queue.push(message);
-                }
-            },
-        )?;
+        let mut intake = Intake {
+            queue: Arc::clone(&self.queue),
+            own: self.own.clone(),
+            sequences: SequenceTracker::with_capacity(PUBLISHERS_MAX),
+            clock: MonotonicClock::new(),
+        };
+        let (node, topic) = (&bridge.node, &self.wish.full_name);
+        let take = move |message: &[u8], info: &MessageInfo| intake.take(message, info);
+        let subscription = Subscription::of_type(self.message_type, node, topic, qos, bridge.take_in, take)?;
         bridge.spinner.add_subscription(&subscription)?;
         Ok(subscription)
     }
@@ -127,5 +118,30 @@ impl FollowedTopic {
                 .warn(format!("{topic}: there is a publisher of {other}, whose messages do not come as {wanted}"));
             *told = Some(other.clone());
         }
+    }
+}
+
+/// What happens to a message, in the middleware's receive thread where that is allowed.
+struct Intake {
+    queue: Arc<TopicQueue>,
+    own: Option<OwnPublishers>,
+    sequences: SequenceTracker<Gid>,
+    clock: MonotonicClock,
+}
+
+impl Intake {
+    fn take(&mut self, message: &[u8], info: &MessageInfo) {
+        let lost = self.sequences.observe(info.publisher, info.publication_sequence, self.clock.now_ns());
+        self.queue.metrics.lost.inc_by(lost);
+        if self.is_echo(info) {
+            self.queue.metrics.suppressed_echoes.inc();
+        } else {
+            self.queue.push(message);
+        }
+    }
+
+    fn is_echo(&self, info: &MessageInfo) -> bool {
+        let is_of = |own: &OwnPublishers| own.read().unwrap_or_else(PoisonError::into_inner).contains(&info.publisher);
+        self.own.as_ref().is_some_and(is_of)
     }
 }
