@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use ros_observer::{MessageType, Qos, RequestId, SerializedPublisher};
+use ros_observer::{Gid, MessageType, Qos, RequestId, SerializedPublisher};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
@@ -60,6 +60,7 @@ struct Published {
     full_name: String,
     message_type: String,
     qos: Qos,
+    gid: Gid,
     publisher: SerializedPublisher,
     metrics: PublishedMetrics,
 }
@@ -133,22 +134,20 @@ impl Client {
                 Ok(list) => self.outbox.push_control(list),
                 Err(error) => self.teller.error(error),
             },
-            Command::RemoveSubscriber { topic } => {
-                if let Some(followed) = self.topics.remove(&topic) {
-                    self.outbox.remove(&followed.queue);
-                    in_background(followed).await;
-                }
-            }
-            Command::RemovePublisher { topic } => in_background(self.publishers.remove(&topic)).await,
+            Command::RemoveSubscriber { topic } => self.stop_following(&topic).await,
+            Command::RemovePublisher { topic } => self.stop_publishing(&topic).await,
             Command::RemoveRosService { service } => in_background(self.called.remove(&service)).await,
-            Command::RemoveUnityService { service } => in_background(self.offered.remove(&service)).await,
+            Command::RemoveUnityService { service } => self.stop_offering(&service).await,
         }
     }
 
     fn tell(&self, operation: Operation, name: &str, done: Result<(), Refusal>) {
-        if let Err(refusal) = done {
-            self.bridge.metrics.refused(operation, &refusal);
-            self.teller.error(format!("{} {name}: {refusal}", operation.label()));
+        match done {
+            Ok(()) => tracing::debug!(client = %self.teller.peer(), operation = operation.label(), name, "registered"),
+            Err(refusal) => {
+                self.bridge.metrics.refused(operation, &refusal);
+                self.teller.error(format!("{} {name}: {refusal}", operation.label()));
+            }
         }
     }
 
@@ -172,10 +171,7 @@ impl Client {
         if self.topics.get(topic).is_some_and(|known| *known.wish() == wish) {
             return Ok(());
         }
-        if let Some(other) = self.topics.remove(topic) {
-            self.outbox.remove(&other.queue);
-            in_background(other).await;
-        }
+        self.stop_following(topic).await;
         self.check_room()?;
         let found = find(&wish.message_type).await?;
         let metrics = self.bridge.metrics.followed(&wish.full_name);
@@ -190,6 +186,13 @@ impl Client {
         self.bridge.follow(&followed);
         self.topics.insert(topic.to_owned(), followed);
         Ok(())
+    }
+
+    async fn stop_following(&mut self, topic: &str) {
+        if let Some(followed) = self.topics.remove(topic) {
+            self.outbox.remove(&followed.queue);
+            in_background(followed).await;
+        }
     }
 
     async fn advertise(
@@ -207,19 +210,31 @@ impl Client {
         if self.publishers.get(topic).is_some_and(is_same) {
             return Ok(());
         }
-        in_background(self.publishers.remove(topic)).await;
+        self.stop_publishing(topic).await;
         self.check_room()?;
         let found = find(&message_type).await?;
         let metrics = self.bridge.metrics.published(&full_name);
         let bridge = Arc::clone(&self.bridge);
         let published = blocking(move || {
             let publisher = SerializedPublisher::new(found, &bridge.node, &full_name, qos)?;
-            Ok::<_, ros_observer::Error>(Published { full_name, message_type, qos, publisher, metrics })
+            let gid = publisher.gid()?;
+            Ok::<_, ros_observer::Error>(Published { full_name, message_type, qos, gid, publisher, metrics })
         });
-        let published = published.await?;
-        self.own.write().unwrap_or_else(PoisonError::into_inner).push(published.publisher.gid()?);
-        self.publishers.insert(topic.to_owned(), published);
+        self.publishers.insert(topic.to_owned(), published.await?);
+        self.know_own_publishers();
         Ok(())
+    }
+
+    async fn stop_publishing(&mut self, topic: &str) {
+        if let Some(published) = self.publishers.remove(topic) {
+            self.know_own_publishers();
+            in_background(published).await;
+        }
+    }
+
+    fn know_own_publishers(&self) {
+        let gids = self.publishers.values().map(|published| published.gid).collect();
+        *self.own.write().unwrap_or_else(PoisonError::into_inner) = gids;
     }
 
     async fn prepare_calls(&mut self, service: &str, service_type: String) -> Result<(), Refusal> {
@@ -241,7 +256,7 @@ impl Client {
         if self.offered.get(service).is_some_and(is_same) {
             return Ok(());
         }
-        in_background(self.offered.remove(service)).await;
+        self.stop_offering(service).await;
         self.check_room()?;
         let (bridge, teller, asked) = (Arc::clone(&self.bridge), Arc::clone(&self.teller), self.asked.clone());
         let name = service.to_owned();
@@ -253,6 +268,13 @@ impl Client {
         });
         self.offered.insert(service.to_owned(), offered.await?);
         Ok(())
+    }
+
+    async fn stop_offering(&mut self, service: &str) {
+        if let Some(offered) = self.offered.remove(service) {
+            // At once, though requests that wait for their responses still know it.
+            blocking(move || offered.end()).await;
+        }
     }
 
     fn publish(&self, topic: &str, message: &[u8]) {

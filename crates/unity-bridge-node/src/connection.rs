@@ -109,8 +109,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                     0 => return Err(Closing::Gone),
                     count => self.bridge.metrics.bytes_received.inc_by(count as u64),
                 }
-                self.heard = Instant::now();
                 self.receive().await?;
+                // Not when it came: what it asked for may have taken a while.
+                self.heard = Instant::now();
             }
             Some(asked) = self.requests.recv() => self.client.ask(asked),
             () = sleep_until(wake_at) => {

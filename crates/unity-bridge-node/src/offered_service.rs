@@ -14,7 +14,7 @@ pub(crate) struct OfferedService {
     pub(crate) name: String,
     full_name: String,
     service_type: String,
-    /// None once another client offers it.
+    /// None once it is not offered any more.
     service: Mutex<Option<SerializedService>>,
     pub(crate) metrics: ServiceMetrics,
     teller: Arc<Teller>,
@@ -61,13 +61,18 @@ impl OfferedService {
     /// Answers a request.
     pub(crate) fn respond(&self, id: RequestId, response: &[u8]) -> Result<(), Error> {
         let service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who has taken it over has not got the request.
+        // Whoever has taken it over has not got the request.
         service.as_ref().map_or(Ok(()), |service| service.respond(id, response))
+    }
+
+    /// Offers it no longer.
+    pub(crate) fn end(&self) {
+        drop(self.service.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Offers it no longer, since another client does.
     pub(crate) fn withdraw(&self) {
-        self.service.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.end();
         self.teller.warn(format!("{}: another client offers this service now", self.name));
     }
 
