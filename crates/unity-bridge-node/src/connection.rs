@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use unity_protocol::{Decoder, encode};
 
+use crate::blocking::end_blocking;
 use crate::bridge::Bridge;
-use crate::client::{Client, in_background};
+use crate::client::Client;
 use crate::faults::Closing;
 use crate::offered_service::Asked;
 use crate::outbox::{Outbox, Outgoings};
@@ -62,7 +63,7 @@ pub(crate) async fn serve(
     }
     outbox.close();
     let Reader { mut stream, client, .. } = reader;
-    in_background(client).await;
+    end_blocking(client).await;
     // What has come and is not read would make the kernel take back what was sent.
     let mut sink = tokio::io::sink();
     let farewell = async { tokio::join!(writing, tokio::io::copy(&mut stream, &mut sink)) };
@@ -71,7 +72,7 @@ pub(crate) async fn serve(
 }
 
 async fn end<R>(reader: Reader<R>, closing: Closing) -> Closing {
-    in_background(reader.client).await;
+    end_blocking(reader.client).await;
     closing
 }
 

@@ -2,6 +2,7 @@
 
 mod accept;
 mod access;
+mod blocking;
 mod bridge;
 mod called_service;
 mod client;
@@ -13,8 +14,10 @@ mod metrics;
 mod node;
 mod offered_service;
 mod outbox;
+mod outgoing_call;
 mod parameters;
 mod rate;
+mod registrations;
 mod subscription_qos;
 mod tables;
 mod teller;
