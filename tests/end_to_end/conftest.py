@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
+from bridge import PROGRAM as BRIDGE_PROGRAM
+from bridge import Bridge, BridgeArguments, Connect, StartBridge
 from domain import reserved_domain_id
 from exporter import PROGRAM, TOPIC, Exporter, RunExporter, StartExporter
 from monitor import PROGRAM as MONITOR_PROGRAM
@@ -21,6 +23,7 @@ from synchronizer import PROGRAM as SYNCHRONIZER_PROGRAM
 from synchronizer import StartSynchronizer, Synchronizer
 from twin import PROGRAM as TWIN_PROGRAM
 from twin import StartTwin, Twin, TwinArguments
+from unity import Unity
 
 P = TypeVar("P", bound=Program)
 
@@ -29,7 +32,7 @@ FOREIGN_SETTINGS = ("ROS_DISCOVERY_SERVER", "ROS_LOCALHOST_ONLY", "ROS_STATIC_PE
 
 
 def pytest_sessionstart() -> None:
-    for program in (PROGRAM, MONITOR_PROGRAM, SYNCHRONIZER_PROGRAM):
+    for program in (PROGRAM, MONITOR_PROGRAM, SYNCHRONIZER_PROGRAM, BRIDGE_PROGRAM):
         if not program.is_file():
             pytest.exit(f"{program} is missing: run 'make build'", returncode=4)
 
@@ -70,6 +73,13 @@ def start_monitor(domain_id: int, tmp_path: Path) -> Iterator[StartMonitor]:
 def start_synchronizer(domain_id: int, tmp_path: Path) -> Iterator[StartSynchronizer]:
     """The same for synchronizers."""
     with starter(Synchronizer, SYNCHRONIZER_PROGRAM, domain_id, tmp_path) as start:
+        yield start
+
+
+@pytest.fixture
+def start_bridge(domain_id: int, tmp_path: Path) -> Iterator[StartBridge]:
+    """The same for bridges."""
+    with starter(Bridge, BRIDGE_PROGRAM, domain_id, tmp_path, BridgeArguments) as start:
         yield start
 
 
@@ -180,3 +190,29 @@ def talker(exporter: Exporter, robot: Robot) -> Talker:
     talker = robot.talker(TOPIC)
     exporter.wait_until_matched(talker)
     return talker
+
+
+@pytest.fixture
+def bridge(start_bridge: StartBridge) -> Bridge:
+    """A bridge with default parameters."""
+    return start_bridge()
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Connects clients to bridges, and closes them after the test."""
+    clients: list[Unity] = []
+
+    def connect(bridge: Bridge, **more: Any) -> Unity:
+        clients.append(Unity(bridge.ros_tcp, **more))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def unity(bridge: Bridge, connect: Connect) -> Unity:
+    """A client of the bridge."""
+    return connect(bridge)

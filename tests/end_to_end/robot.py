@@ -113,12 +113,16 @@ class Robot:
     def spin_until(self, condition: Callable[[], T | None], what: str, *, timeout_s: float = TIMEOUT_S) -> T:
         """Turns the node until `condition` is true."""
 
-        def turn() -> T | None:
-            for _ in range(TURNS):
-                self._executor.spin_once(timeout_sec=0)
+        def look() -> T | None:
+            self.turn()
             return condition()
 
-        return wait_until(turn, what, timeout_s=timeout_s)
+        return wait_until(look, what, timeout_s=timeout_s)
+
+    def turn(self) -> None:
+        """Does what there is to do."""
+        for _ in range(TURNS):
+            self._executor.spin_once(timeout_sec=0)
 
     def close(self) -> None:
         if not self._context.ok():
@@ -127,6 +131,22 @@ class Robot:
         for node in (self.node, *self._others):
             node.destroy_node()
         self._context.shutdown()
+
+
+class Listener:
+    """Keeps what came on a topic."""
+
+    def __init__(self, robot: Robot, message_type: Any, topic: str, profile: Any = None) -> None:
+        self._robot = robot
+        self.messages: list[Any] = []
+        if profile is None:
+            robot.listen(message_type, topic, self.messages.append)
+        else:
+            robot.node.create_subscription(message_type, topic, self.messages.append, profile)
+
+    def wait_for(self, condition: Callable[[Any], object], what: str) -> Any:
+        """The first message of which the condition is true, of those that came and those to come."""
+        return self._robot.spin_until(lambda: next((m for m in self.messages if condition(m)), None), what)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
 from program import RELEASE, ParameterValue, Program
-from robot import Robot, Talker, qos, repeatedly, time_of
+from robot import Listener, Robot, Talker, qos, repeatedly, time_of
 from scrape import Scrape
 from waiting import wait_until
 
@@ -61,22 +61,6 @@ def one_of(scrape: Scrape, family: str, label: str) -> str:
     holding = [name for name, value in scrape.by(label, family).items() if value == 1]
     assert len(holding) == 1, holding
     return holding[0]
-
-
-class Listener:
-    """Keeps what came on a topic."""
-
-    def __init__(self, robot: Robot, message_type: Any, topic: str, profile: Any = None) -> None:
-        self._robot = robot
-        self.messages: list[Any] = []
-        if profile is None:
-            robot.listen(message_type, topic, self.messages.append)
-        else:
-            robot.node.create_subscription(message_type, topic, self.messages.append, profile)
-
-    def wait_for(self, condition: Callable[[Any], object], what: str) -> Any:
-        """The first message of which the condition is true, of those that came and those to come."""
-        return self._robot.spin_until(lambda: next((m for m in self.messages if condition(m)), None), what)
 
 
 class Services:

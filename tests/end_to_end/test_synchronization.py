@@ -15,7 +15,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from monitor import Diagnostics
 from program import Arguments, run_program
-from robot import Robot, Talker, repeatedly, time_of
+from robot import Listener, Robot, Talker, repeatedly, time_of
 from scrape import Scrape
 from synchronizer import (
     LATCHED,
@@ -24,7 +24,6 @@ from synchronizer import (
     REFERENCE_TOPIC,
     STATES_TOPIC,
     TWIN_TOPIC,
-    Listener,
     Motion,
     Services,
     StartSynchronizer,

@@ -18,7 +18,7 @@ from documented import (
 )
 from parameters import Parameters
 from program import EXIT_USAGE, REPOSITORY, Arguments, assert_every_fault_is_told, run_program
-from robot import Robot, repeatedly
+from robot import Listener, Robot, repeatedly
 from synchronizer import (
     LATCHED,
     NODE_NAME,
@@ -26,7 +26,6 @@ from synchronizer import (
     REFERENCE_TOPIC,
     STATES,
     TWIN_TOPIC,
-    Listener,
     Motion,
     Services,
     StartSynchronizer,

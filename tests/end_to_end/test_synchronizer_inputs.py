@@ -4,12 +4,11 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import String
 
-from robot import Robot, qos, repeatedly
+from robot import Listener, Robot, qos, repeatedly
 from synchronizer import (
     NODE_NAME,
     REFERENCE_TOPIC,
     TWIN_TOPIC,
-    Listener,
     Services,
     StartSynchronizer,
 )

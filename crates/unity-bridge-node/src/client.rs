@@ -10,7 +10,7 @@ use ros_observer::RequestId;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use unity_protocol::{Call, Event, Frame, Session, SessionLimits, encode};
+use unity_protocol::{Call, Event, Fault, Frame, Session, SessionLimits, encode};
 
 use crate::bridge::Bridge;
 use crate::deadlines::Deadlines;
@@ -83,6 +83,9 @@ impl Client {
                 self.respond(id, &payload);
             }
             Event::Fault(fault) => {
+                if let Fault::LateResponse { id, .. } = fault {
+                    self.incomplete.remove(&Call::ToClient(id));
+                }
                 self.bridge.metrics.protocol_error(fault.kind());
                 self.teller.error(fault);
             }

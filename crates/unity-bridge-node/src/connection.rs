@@ -111,7 +111,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                     count => self.bridge.metrics.bytes_received.inc_by(count as u64),
                 }
                 self.receive().await?;
-                // Not when it came: what it asked for may have taken a while.
+                // Not when it came: to be slowed down, or to wait for ROS, is no silence.
                 self.heard = Instant::now();
             }
             Some(asked) = self.requests.recv() => self.client.ask(asked),
