@@ -67,13 +67,13 @@ def test_frames_that_come_in_one_write_are_all_taken(bridge: Bridge, robot: Robo
     assert [message.data for message in heard.messages if message.data != "first"] == texts
 
 
-def test_a_topic_goes_by_the_name_that_its_client_gave_it(bridge: Bridge, connect: Connect, robot: Robot) -> None:
+def test_a_topic_goes_by_the_name_that_its_client_gave_it(bridge: Bridge, connect: Connect) -> None:
     """Unity looks topics up by the exact text."""
     relative, absolute = connect(bridge), connect(bridge)
-    relative.send(relative.say.subscribe("chatter", String))
-    absolute.send(absolute.say.subscribe("/chatter", String), absolute.say.publish("/chatter", String))
-    relative.synchronize()
+    absolute.send(absolute.say.publish("/chatter", String), absolute.say.subscribe("/chatter", String))
     absolute.synchronize()
+    relative.send(relative.say.subscribe("chatter", String))
+    relative.synchronize()
 
     absolute.send(absolute.say.message("/chatter", String(data="hello")))
 
