@@ -17,9 +17,11 @@ const WHOLE: u8 = 0;
 const BYTES: u8 = 1;
 const SEVENS: u8 = 7;
 
-/// Asks the client three times and never gives up, or gives up on the oldest call after every frame.
+/// Asks the client three times and never gives up, or gives up on the oldest call after every frame; or asks oftener than it may know
+/// requests that timed out.
 const PATIENT: u8 = 3;
 const IMPATIENT: u8 = 1 << 3 | 3;
+const CURIOUS: u8 = 1 << 3 | 7;
 
 const KEEPALIVE: [u8; 8] = [0; 8];
 
@@ -147,6 +149,18 @@ fn calls() -> Vec<Recorded> {
                 id("__request", 101),
                 KEEPALIVE.to_vec(),
                 text("/set"),
+            ],
+        ),
+        (
+            "requests_that_time_out",
+            [WHOLE, CURIOUS],
+            vec![
+                [KEEPALIVE; 5].concat(),
+                id("__response", 1001),
+                id("__response", 1004),
+                text("/delete"),
+                id("__response", 1003),
+                text("/spawn"),
             ],
         ),
         (

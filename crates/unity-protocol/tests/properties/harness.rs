@@ -47,8 +47,7 @@ fn decode_all<'a>(
     connection: &mut Connection,
 ) -> Result<(), FrameError> {
     loop {
-        let buffered = received.len();
-        let capacity = received.capacity();
+        let (buffered, capacity, start) = (received.len(), received.capacity(), received.as_ptr());
         let frame = decoder.decode(received)?;
         assert!(received.capacity() <= capacity, "memory for what is only announced");
         let Some(frame) = frame else {
@@ -59,6 +58,8 @@ fn decode_all<'a>(
         assert!(is_acceptable(&expected) && expected.missing_bytes == 0);
         let trimmed = str::from_utf8(expected.destination).expect("UTF-8").trim_end_matches('\0');
         assert_eq!((frame.destination(), &frame.payload[..]), (trimmed, expected.payload));
+        let payload_start = start.wrapping_add(expected.frame_bytes - expected.payload_bytes);
+        assert!(frame.payload.is_empty() || frame.payload.as_ptr() == payload_start, "a copy");
         connection.receive(frame);
     }
 }
