@@ -34,5 +34,5 @@ mkdir -p "$target/corpus/session" "$target/artifacts"
 echo "fuzzing the ROS-TCP protocol for $seconds s"
 # The words that the fuzzer would recommend to itself are left out.
 "$target/$host/release/session" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=4096 \
-    -artifact_prefix="$target/artifacts/" -print_final_stats=1 -verbosity=0 \
+    -artifact_prefix="$target/artifacts/" -print_final_stats=1 -verbosity=0 -print_funcs=0 \
     "$target/corpus/session" "$fuzz/corpus/session" 2>&1 | sed '/^###### Recommended/,/^###### End/d'
