@@ -16,7 +16,7 @@ from parameters import Parameters
 from program import REPOSITORY, Arguments, run_program
 from robot import Robot
 
-DEFAULT_PORT = 10000
+NOT_GIVEN = -1
 
 CONFIGURATION = REPOSITORY / "config" / "unity_bridge_node.yaml"
 
@@ -41,11 +41,11 @@ def test_the_parameters_are_documented_and_the_file_has_their_defaults(start_bri
     file = ["--params-file", str(CONFIGURATION), "-r", f"__node:={NODE_NAME}"]
     start_bridge(ros=file, parameters={"ROS_TCP_PORT": 0})
     parameters = Parameters(robot, NODE_NAME)
-    assert_parameters_are_documented(PAGE, parameters, {"ROS_TCP_PORT": DEFAULT_PORT})
+    assert_parameters_are_documented(PAGE, parameters, {"ROS_TCP_PORT": NOT_GIVEN})
 
     names = sorted(parameters.names())
     in_node = dict(zip(names, parameters.get(*names), strict=True))
-    assert in_file() == {**in_node, "ROS_TCP_PORT": DEFAULT_PORT}
+    assert in_file() == {**in_node, "ROS_TCP_PORT": NOT_GIVEN}
 
 
 def test_the_metrics_are_those_of_a_scrape(start_bridge: StartBridge, connect: Connect) -> None:

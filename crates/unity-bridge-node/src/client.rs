@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use ros_observer::RequestId;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 use unity_protocol::{Call, Event, Fault, Frame, Session, SessionLimits, encode};
 
 use crate::bridge::Bridge;
+use crate::budget::Budget;
 use crate::deadlines::Deadlines;
 use crate::faults::{Operation, Refusal};
 use crate::metrics::INCOMPLETE_CALL;
@@ -35,8 +35,9 @@ pub(crate) struct Client {
     teller: Arc<Teller>,
     session: Session,
     registrations: Registrations,
-    /// The client's calls that wait for their responses.
+    /// The client's calls that wait for their responses, and what its requests may take meanwhile.
     calls: JoinSet<()>,
+    requests_budget: Arc<Budget>,
     /// Halves of calls.
     incomplete: Deadlines<Call>,
     /// What the client was asked, by id.
@@ -57,6 +58,7 @@ impl Client {
             registrations: Registrations::new(shared, out, tells, asked),
             session: Session::new(limits),
             calls: JoinSet::new(),
+            requests_budget: Arc::new(Budget::new(settings.max_queued_bytes)),
             incomplete: Deadlines::new(INCOMPLETE_WITHIN),
             requests: HashMap::new(),
             due: Deadlines::new(settings.service_timeout),
@@ -76,7 +78,7 @@ impl Client {
             Event::Incomplete(call) => self.incomplete.add(call, Instant::now()),
             Event::ServiceRequest { id, service, payload } => {
                 self.incomplete.remove(&Call::FromClient(id));
-                self.call(id, service.to_string(), payload);
+                self.call(id, service.to_string(), &payload);
             }
             Event::ServiceResponse { id, payload, .. } => {
                 self.incomplete.remove(&Call::ToClient(id));
@@ -93,7 +95,7 @@ impl Client {
     }
 
     /// Asks a service of ROS for the client, beside whatever else it does.
-    fn call(&mut self, id: i64, service: String, request: Bytes) {
+    fn call(&mut self, id: i64, service: String, request: &[u8]) {
         while self.calls.try_join_next().is_some() {}
         let max = self.bridge.settings.max_pending_calls;
         let call = OutgoingCall {
@@ -104,22 +106,22 @@ impl Client {
             outbox: Arc::clone(&self.outbox),
             teller: Arc::clone(&self.teller),
         };
-        if self.calls.len() < max {
-            self.calls.spawn(call.run(request));
-        } else {
-            call.fail(&Refusal::TooManyCalls(max));
+        match self.requests_budget.take(request.len()) {
+            // Copied: it may be a small part of what was received at once.
+            Some(share) if self.calls.len() < max => drop(self.calls.spawn(call.run(request.to_vec(), share))),
+            Some(_) => call.fail(&Refusal::TooManyCalls(max)),
+            None => call.fail(&Refusal::TooManyBytes(self.requests_budget.bytes_max())),
         }
     }
 
     /// Asks the client for ROS.
     pub(crate) fn ask(&mut self, asked: Asked) {
-        let Some(offered) = self.registrations.offered(&asked.service) else { return };
         let max = self.bridge.settings.max_pending_calls;
-        if self.requests.len() >= max {
-            let refusal = Refusal::TooManyCalls(max);
-            self.bridge.metrics.refused(Operation::Offer, &refusal);
-            return self.teller.error(format!("a request to {} was dropped: {refusal}", asked.service));
-        }
+        let offered = match self.registrations.offered(&asked.service) {
+            Some(offered) if self.requests.len() < max => offered,
+            Some(_) => return self.drop_request(&asked.service, &Refusal::TooManyCalls(max)),
+            None => return self.drop_request(&asked.service, &Refusal::Unregistered("__unity_service")),
+        };
         let (id, now) = (self.next_id, Instant::now());
         self.next_id += 1;
         self.session.request_sent(id, &asked.service);
@@ -129,13 +131,23 @@ impl Client {
         self.outbox.push_control(pair(&encode::request_header(id), &asked.service, &asked.request));
     }
 
+    fn drop_request(&self, service: &str, refusal: &Refusal) {
+        self.bridge.metrics.refused(Operation::Offer, refusal);
+        self.teller.error(format!("a request to {service} was dropped: {refusal}"));
+    }
+
+    /// Passes the response of the client on, beside whatever else it does: the middleware may wait for whoever asked.
     fn respond(&mut self, id: i64, response: &[u8]) {
         self.due.remove(&id);
         let Some((offered, request, since)) = self.requests.remove(&id) else { return };
         offered.metrics.duration.observe(since.elapsed().as_secs_f64());
-        if let Err(error) = offered.respond(request, response) {
-            self.teller.error(format!("response {id} of {}: {error}", offered.name));
-        }
+        let (bridge, teller, response) = (Arc::clone(&self.bridge), Arc::clone(&self.teller), response.to_vec());
+        drop(spawn_blocking(move || {
+            if let Err(refusal) = offered.respond(request, &response) {
+                bridge.metrics.refused(Operation::Offer, &refusal);
+                teller.error(format!("response {id} of {}: {refusal}", offered.name));
+            }
+        }));
     }
 
     /// When [`Self::expire`] has something to do.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio::task::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout};
 use unity_protocol::{Decoder, encode};
 
@@ -134,6 +135,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 sleep_until(due).await;
             }
             self.client.receive(frame).await;
+            // However many frames have come at once, others have their turn, and what they are answered is written.
+            consume_budget().await;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ mod accept;
 mod access;
 mod blocking;
 mod bridge;
+mod budget;
 mod called_service;
 mod client;
 mod connection;

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use unity_protocol::encode;
 
 use crate::bridge::Bridge;
+use crate::budget::Share;
 use crate::called_service::CalledService;
 use crate::faults::{Operation, Refusal};
 use crate::outbox::Outbox;
@@ -24,8 +25,8 @@ pub(crate) struct OutgoingCall {
 }
 
 impl OutgoingCall {
-    /// Asks, and passes the response on.
-    pub(crate) async fn run(self, request: Bytes) {
+    /// Asks, and passes the response on. The share is of the bytes that the client's requests may take.
+    pub(crate) async fn run(self, request: Vec<u8>, _share: Share) {
         let response = match &self.called {
             Some(called) => called.call(&request, self.bridge.settings.service_timeout).await,
             None => Err(Refusal::Unregistered("__ros_service")),

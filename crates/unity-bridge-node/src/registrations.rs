@@ -11,15 +11,13 @@ use crate::blocking::{blocking, end_blocking};
 use crate::bridge::Bridge;
 use crate::called_service::CalledService;
 use crate::faults::{Operation, Refusal};
-use crate::followed_topic::{FollowedTopic, OwnPublishers, Wish};
+use crate::followed_topic::{FollowedTopic, OwnPublishers, Recipient, Wish};
 use crate::metrics::PublishedMetrics;
 use crate::offered_service::{Asked, OfferedService};
 use crate::outbox::Outbox;
+use crate::parameters::publisher_depth;
 use crate::teller::Teller;
 use crate::topic_queue::TopicQueue;
-
-/// Images are large, and only the newest is of use.
-const IMAGE_TYPES: [&str; 2] = ["sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"];
 
 /// What a client has registered. It goes from ROS when this is dropped.
 pub(crate) struct Registrations {
@@ -80,7 +78,8 @@ impl Registrations {
     pub(crate) fn publish(&self, topic: &str, message: &[u8]) {
         let Some(published) = self.publishers.get(topic) else {
             self.bridge.metrics.unregistered_messages.inc();
-            return self.teller.error(format!("publish {topic}: {}", Refusal::Unregistered("__publish")));
+            // Escaped: the name may be anything.
+            return self.teller.error(format!("publish {topic:?}: {}", Refusal::Unregistered("__publish")));
         };
         match published.publisher.publish(message) {
             Ok(()) => published.metrics.published.inc(),
@@ -110,10 +109,13 @@ impl Registrations {
                 let done = self.offer(&service, service_type).await;
                 self.tell(Operation::Offer, &service, done);
             }
-            Command::TopicList => match self.bridge.topic_list() {
-                Ok(list) => self.outbox.push_control(list),
-                Err(error) => self.teller.error(error),
-            },
+            Command::TopicList => {
+                let bridge = Arc::clone(&self.bridge);
+                match blocking(move || bridge.topic_list()).await {
+                    Ok(list) => self.outbox.push_control(list),
+                    Err(error) => self.teller.error(error),
+                }
+            }
             Command::RemoveSubscriber { topic } => self.stop_following(&topic).await,
             Command::RemovePublisher { topic } => self.stop_publishing(&topic).await,
             Command::RemoveRosService { service } => end_blocking(self.called.remove(&service)).await,
@@ -138,6 +140,12 @@ impl Registrations {
         if all < max { Ok(()) } else { Err(Refusal::TooMany(max)) }
     }
 
+    /// The full name of a topic or a service that the client may have.
+    async fn allowed(&self, operation: Operation, name: &str) -> Result<String, Refusal> {
+        let (bridge, name) = (Arc::clone(&self.bridge), name.to_owned());
+        blocking(move || bridge.allowed(operation, &name)).await
+    }
+
     async fn subscribe(
         &mut self,
         topic: &str,
@@ -145,8 +153,8 @@ impl Registrations {
         queue_size: Option<u32>,
         qos: QosRequest,
     ) -> Result<(), Refusal> {
-        let full_name = self.bridge.allowed(Operation::Subscribe, topic)?;
-        let queue_size = self.bridge.settings.queue_size(queue_size, IMAGE_TYPES.contains(&message_type.as_str()));
+        let full_name = self.allowed(Operation::Subscribe, topic).await?;
+        let queue_size = self.bridge.settings.queue_size(queue_size, &full_name, &message_type);
         let wish = Wish { full_name, message_type, queue_size, qos };
         if self.topics.get(topic).is_some_and(|known| *known.wish() == wish) {
             return Ok(());
@@ -155,22 +163,30 @@ impl Registrations {
         self.check_room()?;
         let found = find(&wish.message_type).await?;
         let metrics = self.bridge.metrics.followed(&wish.full_name);
-        let backlog = Arc::clone(self.outbox.backlog());
-        let queue = Arc::new(TopicQueue::new(topic.to_owned(), queue_size, backlog, metrics));
+        let queue = Arc::new(TopicQueue::new(topic.to_owned(), queue_size, metrics));
         // Before the first message comes.
         self.outbox.add(Arc::clone(&queue));
-        let (bridge, teller, waiting) = (Arc::clone(&self.bridge), Arc::clone(&self.teller), Arc::clone(&queue));
-        let own = self.bridge.settings.suppress_echo.then(|| Arc::clone(&self.own));
-        let made = blocking(move || FollowedTopic::new(&bridge, wish, found, waiting, own, teller)).await;
-        let followed = Arc::new(made.inspect_err(|_| self.outbox.remove(&queue))?);
-        self.bridge.follow(&followed);
+        let recipient = Recipient {
+            outbox: Arc::clone(&self.outbox),
+            queue: Arc::clone(&queue),
+            own: self.bridge.settings.suppress_echo.then(|| Arc::clone(&self.own)),
+            teller: Arc::clone(&self.teller),
+        };
+        let bridge = Arc::clone(&self.bridge);
+        let made = blocking(move || {
+            let followed = Arc::new(FollowedTopic::new(wish, found, recipient));
+            // Before its publishers are looked at: of those that come in between the graph tells.
+            bridge.follow(&followed);
+            followed.look(&bridge).map(|()| followed)
+        });
+        let followed = made.await.inspect_err(|_| self.outbox.remove(&queue))?;
         self.topics.insert(topic.to_owned(), followed);
         Ok(())
     }
 
     async fn stop_following(&mut self, topic: &str) {
         if let Some(followed) = self.topics.remove(topic) {
-            self.outbox.remove(&followed.queue);
+            self.outbox.remove(followed.queue());
             end_blocking(followed).await;
         }
     }
@@ -182,9 +198,9 @@ impl Registrations {
         queue_size: u32,
         is_latched: bool,
     ) -> Result<(), Refusal> {
-        let full_name = self.bridge.allowed(Operation::Publish, topic)?;
-        let depth = self.bridge.settings.queue_size(Some(queue_size), false);
-        let qos = if is_latched { Qos::latched(depth) } else { Qos::reliable(depth) };
+        let full_name = self.allowed(Operation::Publish, topic).await?;
+        // What is latched the middleware keeps for good: the last message, as ROS 1 did.
+        let qos = if is_latched { Qos::latched(1) } else { Qos::reliable(publisher_depth(queue_size)) };
         let is_same =
             |known: &Published| (&known.full_name, &known.message_type, known.qos) == (&full_name, &message_type, qos);
         if self.publishers.get(topic).is_some_and(is_same) {
@@ -218,7 +234,7 @@ impl Registrations {
     }
 
     async fn prepare_calls(&mut self, service: &str, service_type: String) -> Result<(), Refusal> {
-        let full_name = self.bridge.allowed(Operation::Call, service)?;
+        let full_name = self.allowed(Operation::Call, service).await?;
         if self.called.get(service).is_some_and(|known| known.is(&full_name, &service_type)) {
             return Ok(());
         }
@@ -231,7 +247,7 @@ impl Registrations {
     }
 
     async fn offer(&mut self, service: &str, service_type: String) -> Result<(), Refusal> {
-        let full_name = self.bridge.allowed(Operation::Offer, service)?;
+        let full_name = self.allowed(Operation::Offer, service).await?;
         let is_same = |known: &Arc<OfferedService>| known.is(&full_name, &service_type) && !known.is_withdrawn();
         if self.offered.get(service).is_some_and(is_same) {
             return Ok(());
@@ -240,13 +256,13 @@ impl Registrations {
         self.check_room()?;
         let (bridge, teller, asked) = (Arc::clone(&self.bridge), Arc::clone(&self.teller), self.asked.clone());
         let name = service.to_owned();
-        let offered = blocking(move || {
-            let service = OfferedService::new(&bridge, name, full_name.clone(), service_type, asked, teller)?;
-            let service = Arc::new(service);
-            bridge.take_over(&full_name, &service);
-            Ok::<_, ros_observer::Error>(service)
-        });
-        self.offered.insert(service.to_owned(), offered.await?);
+        let offered_as = full_name.clone();
+        let offered = blocking(move || OfferedService::new(&bridge, name, offered_as, service_type, asked, teller));
+        let offered = Arc::new(offered.await?);
+        // Not before: had the client gone meanwhile, nobody would offer it.
+        let (bridge, newest) = (Arc::clone(&self.bridge), Arc::clone(&offered));
+        blocking(move || bridge.take_over(&full_name, &newest)).await;
+        self.offered.insert(service.to_owned(), offered);
         Ok(())
     }
 
