@@ -2,7 +2,7 @@
 # RUN steps into the ROS 2 that scripts/setup.sh found or made.
 RUN := scripts/with-ros.sh
 
-.PHONY: help setup build test check demo experiment bench clean
+.PHONY: help setup build test fuzz check demo experiment bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -19,6 +19,10 @@ test: setup ## every test
 	ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST $(RUN) cargo test --workspace
 	$(RUN) cargo build --workspace --release
 	$(RUN) scripts/end-to-end.sh
+	scripts/fuzz.sh 60
+
+fuzz: ## look for bytes that break the ROS-TCP protocol, for FUZZ_SECONDS (60)
+	@scripts/fuzz.sh $${FUZZ_SECONDS:-60}
 
 check: setup ## formatting, lints, documentation, licences, scripts
 	$(RUN) scripts/check.sh

@@ -4,6 +4,8 @@ set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 cd "$root"
 tools="$root/.tools"
+# In a workspace of its own.
+fuzz="crates/unity-protocol/fuzz/Cargo.toml"
 cargo_deny_version="0.20.2"
 
 step() {
@@ -25,6 +27,11 @@ refuse() { # WHY PATTERN PATHSPEC…
         printf '%s\n' "$found" "error: $1" >&2
         return 1
     fi
+}
+
+check_formatting() {
+    cargo fmt --all --check
+    cargo fmt --manifest-path "$fuzz" --check
 }
 
 check_documentation() {
@@ -60,6 +67,8 @@ get_cargo_deny() {
 check_dependencies() {
     get_cargo_deny
     cargo deny --locked check --hide-inclusion-graph bans licenses sources
+    # What the fuzzer is built from is not handed on: libFuzzer has a licence that is not on our list.
+    cargo deny --locked --manifest-path "$fuzz" check --hide-inclusion-graph bans sources
     if cargo deny fetch db >/dev/null 2>&1; then
         cargo deny --locked check --hide-inclusion-graph --disable-fetch advisories
     else
@@ -67,7 +76,7 @@ check_dependencies() {
     fi
 }
 
-step "rustfmt" cargo fmt --all --check
+step "rustfmt" check_formatting
 step "clippy" cargo clippy --workspace --all-targets --quiet -- --deny warnings
 step "rustdoc" check_documentation
 step "rules" check_rules

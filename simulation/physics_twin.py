@@ -92,7 +92,11 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_robot(parser)
     add_time(parser.add_argument_group("time"))
-    title, note = "what tells robot and twin apart", "All but seed and stiffness are also ROS parameters, for run time."
+    title = "what tells robot and twin apart, from the start"
+    note = (
+        "While it runs ROS parameters change them, of the same names with _ for -, as friction_scale for --friction-scale: "
+        "all but seed and stiffness. One that is given at the start too, with --ros-args -p, goes before its flag."
+    )
     add_differences(parser.add_argument_group(title, note))
     try:
         return parser.parse_args(remove_ros_args(list(arguments))[1:])

@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rcl_interfaces.msg import ParameterType
@@ -14,6 +14,7 @@ from scrape import Scrape
 README = REPOSITORY / "README.md"
 MONITOR_PAGE = REPOSITORY / "docs" / "monitoring_node.md"
 SYNCHRONIZER_PAGE = REPOSITORY / "docs" / "synchronization_node.md"
+BRIDGE_PAGE = REPOSITORY / "docs" / "unity_bridge_node.md"
 
 # What every node has, and README.md tells of once.
 OF_EVERY_NODE = ("digital_twin_", "process_")
@@ -61,14 +62,20 @@ def code(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def assert_parameters_are_documented(page: Path, parameters: Parameters) -> None:
-    """The table of parameters has those of the node, each with its type, its default and whether it can be set."""
+def assert_parameters_are_documented(
+    page: Path, parameters: Parameters, defaults: Mapping[str, ParameterValue] | None = None
+) -> None:
+    """The table of parameters has those of the node, each with its type, its default and whether it can be set.
+
+    The node has its defaults, but for those parameters whose defaults are given.
+    """
     rows = {code(row[0])[0]: row for row in table(page, "parameter", "type, default", "settable", "meaning")}
     names = sorted(parameters.names())
     assert sorted(rows) == names
     for descriptor, value in zip(parameters.describe(*names), parameters.get(*names), strict=True):
         _, type_and_default, settable, meaning = rows[descriptor.name]
-        assert type_and_default == f"{TYPE_NAMES[descriptor.type]}, `{default_text(value)}`", descriptor.name
+        default = (defaults or {}).get(descriptor.name, value)
+        assert type_and_default == f"{TYPE_NAMES[descriptor.type]}, `{default_text(default)}`", descriptor.name
         assert settable == ("no" if descriptor.read_only else "yes"), descriptor.name
         assert meaning, descriptor.name
 

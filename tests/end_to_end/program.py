@@ -24,6 +24,8 @@ ERROR_LINE = re.compile(r"^.*panicked.*$|^\S+ +ERROR .*$", re.MULTILINE)
 
 LISTEN_FLAG = "--web.listen-address"
 
+EXIT_USAGE = 64
+
 # Not a measurement: it is a hundred times what ending takes.
 END_WITHIN_S = 1.0
 
@@ -81,6 +83,31 @@ def run_program(arguments: Arguments, domain_id: int) -> Ended:
     except subprocess.TimeoutExpired:
         raise AssertionError(f"it still runs: {' '.join(arguments.command())}") from None
     return Ended(run.returncode, run.stdout, run.stderr)
+
+
+def assert_every_fault_is_told(
+    program: Path,
+    parameters: Mapping[str, ParameterValue],
+    in_file: str,
+    faults_in_file: Sequence[str],
+    domain_id: int,
+    directory: Path,
+) -> str:
+    """Starts a program with bad parameters, a file of bad ones and a bad address; each is told in a line of its own.
+
+    Returns what the program told.
+    """
+    file = directory / "bad.yaml"
+    file.write_text(f"/**: {{ros__parameters: {in_file}}}")
+    arguments = Arguments(program, [f"{LISTEN_FLAG}=nowhere"], parameters, ["--params-file", str(file)])
+    ended = run_program(arguments, domain_id)
+    assert ended.exit_code == EXIT_USAGE, ended
+    told = [line for line in ended.stderr.splitlines() if line]
+    faults = [*parameters, *faults_in_file, LISTEN_FLAG]
+    assert len(told) == len(faults), ended.stderr
+    for name in faults:
+        assert any(name in line for line in told), f"{name} is not named in:\n{ended.stderr}"
+    return ended.stderr
 
 
 class Program:

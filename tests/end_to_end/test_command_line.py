@@ -6,9 +6,7 @@ import re
 import pytest
 
 from exporter import PROGRAM, RunExporter, StartExporter
-from program import Arguments, run_program
-
-EXIT_USAGE = 64
+from program import EXIT_USAGE, Arguments, run_program
 
 FLAGS = [
     "--web.listen-address",

@@ -17,7 +17,7 @@ from documented import (
 )
 from monitor import NODE_NAME, PROGRAM, Monitor, StartMonitor
 from parameters import Parameters
-from program import REPOSITORY, Arguments, run_program
+from program import REPOSITORY, assert_every_fault_is_told
 from robot import Robot, qos, repeatedly
 
 CONFIGURATION = REPOSITORY / "config" / "monitoring_node.yaml"
@@ -126,17 +126,10 @@ def test_every_fault_is_told_at_once(domain_id: int, tmp_path: Path) -> None:
         "use_sim_time": 1,
         "unknown": 1,
     }
-    file = tmp_path / "bad.yaml"
-    file.write_text("/**: {ros__parameters: {topics: {/a b: {rate: 1.0}}, services: []}}")
-    arguments = Arguments(PROGRAM, ["--web.listen-address=nowhere"], bad, ["--params-file", str(file)])
-    ended = run_program(arguments, domain_id)
-    assert ended.exit_code == 64, ended
-    told = [line for line in ended.stderr.splitlines() if line]
-    faults = [*bad, "topics./a b.rate", "services", "--web.listen-address"]
-    assert len(told) == len(faults), ended.stderr
-    for name in faults:
-        assert any(name in line for line in told), f"{name} is not named in:\n{ended.stderr}"
-    assert sum("empty list" in line and "leave it out" in line for line in told) == 2, ended.stderr
+    in_file = "{topics: {/a b: {rate: 1.0}}, services: []}"
+    faults_in_file = ["topics./a b.rate", "services"]
+    told = assert_every_fault_is_told(PROGRAM, bad, in_file, faults_in_file, domain_id, tmp_path)
+    assert sum("empty list" in line and "leave it out" in line for line in told.splitlines()) == 2, told
 
 
 def test_expectations_have_names_of_topics_and_a_limit(monitor: Monitor, robot: Robot) -> None:

@@ -12,11 +12,9 @@ from rclpy.utilities import get_rmw_implementation_identifier
 
 from exporter import NODE_NAME, TOPIC, Exporter, RunExporter, StartExporter
 from parameters import Parameters
-from program import ParameterValue
+from program import EXIT_USAGE, ParameterValue
 from robot import Robot, repeatedly
 from waiting import wait_until
-
-EXIT_USAGE = 64
 
 DEFAULTS: dict[str, ParameterValue] = {
     "topics": [TOPIC],

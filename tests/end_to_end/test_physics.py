@@ -228,6 +228,11 @@ def test_friction_that_doubles_makes_an_error(start_twin: StartTwin, robot: Robo
     assert not refused.successful and twin.get("friction_scale") == [2.0]
 
 
+def test_a_parameter_goes_before_its_flag(start_twin: StartTwin, robot: Robot) -> None:
+    start_twin("--friction-scale", "2", "--damping-scale", "3", ros=["-p", "friction_scale:=4.0"])
+    assert Parameters(robot, NODE_NAME).get("friction_scale", "damping_scale") == [4.0, 3.0]
+
+
 def test_noise_is_on_positions_and_the_same_for_the_same_seed(start_twin: StartTwin, robot: Robot) -> None:
     first, second = JointStates(robot), JointStates(robot, TWIN_TOPIC)
     start_twin("--position-noise", "0.01", "--seed", "5", *SIMULATED)

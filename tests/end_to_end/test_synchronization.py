@@ -473,12 +473,10 @@ def test_a_flood_of_commands_delays_neither_ticks_nor_a_stop(
         passed_on = synchronizer.scrape().value("ros_twin_commands_total")
         synchronizer.scrape_until(lambda s: s.value("ros_twin_commands_total") > passed_on + 20, "the flood")
         before = synchronizer.scrape().value("ros_twin_ticks_total")
-        time.sleep(1.0)
-        ticks = synchronizer.scrape().value("ros_twin_ticks_total") - before
+        synchronizer.scrape_until(lambda s: s.value("ros_twin_ticks_total") > before + 20, "20 ticks")
         asked_at = time.monotonic()
         assert services.trigger("safety_stop").success
         took_s = time.monotonic() - asked_at
-    assert ticks > 20, "of 100"
     assert took_s < STOP_WITHIN_S
 
 

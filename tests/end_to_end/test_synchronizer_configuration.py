@@ -17,7 +17,7 @@ from documented import (
     table,
 )
 from parameters import Parameters
-from program import REPOSITORY, Arguments, run_program
+from program import EXIT_USAGE, REPOSITORY, Arguments, assert_every_fault_is_told, run_program
 from robot import Listener, Robot, repeatedly
 from synchronizer import (
     LATCHED,
@@ -33,8 +33,6 @@ from synchronizer import (
 )
 
 CONFIGURATION = REPOSITORY / "config" / "synchronization_node.yaml"
-
-EXIT_USAGE = 64
 
 
 @pytest.fixture
@@ -155,16 +153,7 @@ def test_every_fault_is_told_at_once(domain_id: int, tmp_path: Path) -> None:
         "use_sim_time": 1,
         "unknown": 1,
     }
-    file = tmp_path / "bad.yaml"
-    file.write_text("/**: {ros__parameters: {sign_map: []}}")
-    arguments = Arguments(PROGRAM, ["--web.listen-address=nowhere"], bad, ["--params-file", str(file)])
-    ended = run_program(arguments, domain_id)
-    assert ended.exit_code == EXIT_USAGE, ended
-    told = [line for line in ended.stderr.splitlines() if line]
-    faults = [*bad, "sign_map", "--web.listen-address"]
-    assert len(told) == len(faults), ended.stderr
-    for name in faults:
-        assert any(name in line for line in told), f"{name} is not named in:\n{ended.stderr}"
+    assert_every_fault_is_told(PROGRAM, bad, "{sign_map: []}", ["sign_map"], domain_id, tmp_path)
 
 
 def test_the_robots_own_commands_are_no_default(domain_id: int) -> None:

@@ -13,10 +13,9 @@ import pytest
 
 from authority import Authority
 from exporter import Exporter, RunExporter, StartExporter
+from program import EXIT_USAGE
 from waiting import wait_until
 from web import basic_auth
-
-EXIT_USAGE = 64
 
 # The cheapest that bcrypt allows: these passwords guard nothing.
 BCRYPT_COST = 4

@@ -32,10 +32,13 @@ impl Announced {
         set: impl FnOnce(rcl_event_callback_t, *const c_void) -> rcl_ret_t,
     ) -> Result<Arc<Self>, Error> {
         let announced = Arc::new(Self { pending: AtomicUsize::new(0), wake });
-        check(set(Some(on_arrival), Arc::as_ptr(&announced).cast()), "listen for what comes")?;
-        // Some middlewares count what is there before they set the callback: one may have come in between.
-        announced.add(1);
-        Ok(announced)
+        check(set(Some(on_arrival), Arc::as_ptr(&announced).cast()), "listen for what comes").map(|()| announced)
+    }
+
+    /// Has the spinner look, when it can find this: what came before woke it too early. Some middlewares count what is there
+    /// before they set the callback, so one may have come in between.
+    pub(crate) fn begin(&self) {
+        self.add(1);
     }
 
     /// How many samples have come and are to be taken now; what goes beyond `most` is for the next turn.

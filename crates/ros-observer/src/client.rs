@@ -175,7 +175,7 @@ impl<F: ServiceForm> Arrivals for Shared<F> {
         let announced = Announced::listen(wake, |callback, user_data| unsafe {
             rcl_client_set_on_new_response_callback(self.endpoint.rcl.get(), callback, user_data)
         })?;
-        self.endpoint.announced.get_or_init(|| announced);
+        self.endpoint.announced.get_or_init(|| announced).begin();
         Ok(())
     }
 

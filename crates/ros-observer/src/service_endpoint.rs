@@ -81,7 +81,7 @@ impl<F: ServiceForm> ServiceEndpoint<F> {
         let announced = Announced::listen(wake, |callback, user_data| unsafe {
             rcl_service_set_on_new_request_callback(self.rcl.get(), callback, user_data)
         })?;
-        self.announced.get_or_init(|| announced);
+        self.announced.get_or_init(|| announced).begin();
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use node_runtime::level::{ERROR, OK, STALE, WARN};
+use prometheus::IntCounter;
 use r2r::diagnostic_msgs::msg::{DiagnosticStatus, KeyValue};
 use ros_observer::{Error, Node};
 use twin_sync::State;
@@ -13,27 +14,29 @@ use crate::report::Report;
 pub(crate) struct Diagnostics {
     diagnostics: node_runtime::Diagnostics,
     told: Option<State>,
+    descriptions_rejected: IntCounter,
 }
 
 impl Diagnostics {
-    pub(crate) fn new(node: &Node) -> Result<Self, Error> {
-        Ok(Self { diagnostics: node_runtime::Diagnostics::new(node)?, told: None })
+    pub(crate) fn new(node: &Node, descriptions_rejected: IntCounter) -> Result<Self, Error> {
+        Ok(Self { diagnostics: node_runtime::Diagnostics::new(node)?, told: None, descriptions_rejected })
     }
 
     /// Each second, and when the state has changed.
     pub(crate) fn tell(&mut self, report: &Report, now: Instant) {
         let has_changed = self.told.replace(report.state) != Some(report.state);
-        self.diagnostics.tell(has_changed, now, |node| vec![status(report, node)]);
+        let rejected = self.descriptions_rejected.get();
+        self.diagnostics.tell(has_changed, now, |node| vec![status(report, rejected, node)]);
     }
 }
 
-fn status(report: &Report, node: &str) -> DiagnosticStatus {
+fn status(report: &Report, descriptions_rejected: u64, node: &str) -> DiagnosticStatus {
     DiagnosticStatus {
         level: level(report.state),
         name: format!("{}: synchronization", node.trim_start_matches('/')),
         message: format!("{}: {}", report.state.name(), report.cause.text()),
         hardware_id: node.to_owned(),
-        values: values(report),
+        values: values(report, descriptions_rejected),
     }
 }
 
@@ -46,7 +49,7 @@ fn level(state: State) -> u8 {
     }
 }
 
-fn values(report: &Report) -> Vec<KeyValue> {
+fn values(report: &Report, descriptions_rejected: u64) -> Vec<KeyValue> {
     let number = |value: Option<f64>| value.map_or_else(|| "N/A".to_owned(), |value| format!("{value:.6}"));
     let [reference, twin] = report.clocks;
     [
@@ -60,6 +63,8 @@ fn values(report: &Report) -> Vec<KeyValue> {
         ("reference_age_seconds", number(reference.map(|clock| clock.age_seconds))),
         ("twin_age_seconds", number(twin.map(|clock| clock.age_seconds))),
         ("joints", report.names.len().to_string()),
+        ("missing_joints", report.missing.to_string()),
+        ("robot_descriptions_rejected", descriptions_rejected.to_string()),
     ]
     .map(|(key, value)| KeyValue { key: key.to_owned(), value })
     .into()

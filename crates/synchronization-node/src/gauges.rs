@@ -73,7 +73,7 @@ impl Gauges {
                 }),
                 of_robot(
                     "ros_twin_missing_joints",
-                    "Joints that both sources had and of which one has brought nothing for lost_timeout.",
+                    "Joints that are selected, or that both sources had, and of which one has brought nothing for lost_timeout or yet.",
                     |report| Some(report.missing.into()),
                 ),
                 of_robot(

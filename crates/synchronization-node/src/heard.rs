@@ -8,6 +8,7 @@ use ros_observer::{Error, Spinner, Subscription};
 use topic_watch::{Rejections, TopicView};
 use twin_sync::Settings;
 
+use crate::description::RobotDescription;
 use crate::inputs::{Input, Making};
 use crate::tick_metrics::TickMetrics;
 use crate::topics::Topics;
@@ -17,7 +18,7 @@ use crate::{description, forwarding, requests};
 /// Ends what is listened to when dropped.
 pub(crate) struct Heard {
     inputs: [Input; 2],
-    _description: Subscription,
+    description: RobotDescription,
     forwarded: Option<Forwarded>,
 }
 
@@ -43,7 +44,7 @@ impl Heard {
         let (twin, from_twin) = Input::follow(with, spinner, topics.twin.clone(), &twin_joints(settings), false)?;
         let (send_limits, limits) = sync_channel(description::WAITING_MAX);
         let rejected = metrics.descriptions_rejected.clone();
-        let description = description::follow(with.node, spinner, &topics.description, send_limits, rejected)?;
+        let description = RobotDescription::follow(with.node, spinner, &topics.description, send_limits, rejected)?;
         let (forwarded, commands) = match &topics.forwarded {
             Some(topic) => {
                 let not_forwarded = |fault: forwarding::Fault| metrics.not_forwarded(fault.reason());
@@ -56,7 +57,7 @@ impl Heard {
         };
         let requests = requests::offer(with.node, spinner, wake)?;
         let inbox = Inbox { outlets: [from_reference, from_twin], requests, limits, commands };
-        Ok((Self { inputs: [reference, twin], _description: description, forwarded }, inbox))
+        Ok((Self { inputs: [reference, twin], description, forwarded }, inbox))
     }
 
     /// What others may see of the inputs.
@@ -67,6 +68,7 @@ impl Heard {
     /// Looks at who publishes, and tells what was rejected.
     pub(crate) fn look(&mut self, graph_changed: bool, now: Instant) {
         self.inputs.iter_mut().for_each(|input| input.look(graph_changed, now));
+        self.description.look();
         if let Some(forwarded) = &mut self.forwarded {
             forwarded.rejections.tell(&forwarded.topic, now);
         }

@@ -8,6 +8,10 @@ use crate::intake::{PARCELS, Parcel};
 use crate::report::Names;
 use crate::tick_metrics::TickMetrics;
 
+/// Messages of one tick whose latency is told. Ticks are a second apart at most, in which messages are taken in about 20
+/// times, and more often while services are called or commands passed on.
+const ARRIVALS_MAX: usize = 32 * PARCELS;
+
 /// What is known of the joints.
 pub(crate) struct Known {
     /// By source and by the index of a name there.
@@ -18,8 +22,8 @@ pub(crate) struct Known {
     pub(crate) names: Names,
     pub(crate) twin_names: Vec<Option<Arc<str>>>,
     pub(crate) values: Vec<JointValue>,
-    /// When the messages of the reference came that the next tick tells of.
-    pub(crate) arrivals_ns: Vec<u64>,
+    /// When the messages of the reference came that the next tick tells of, the first [`ARRIVALS_MAX`].
+    arrivals_ns: Vec<u64>,
 }
 
 impl Known {
@@ -41,8 +45,20 @@ impl Known {
             names: Names::default(),
             twin_names: Vec::new(),
             values: Vec::with_capacity(JOINTS_MAX),
-            arrivals_ns: Vec::with_capacity(PARCELS),
+            arrivals_ns: Vec::with_capacity(ARRIVALS_MAX),
         }
+    }
+
+    /// Keeps the arrival of a message of the reference for the next tick, if there is room.
+    pub(crate) fn keep_arrival(&mut self, arrival_ns: u64) {
+        if self.arrivals_ns.len() < ARRIVALS_MAX {
+            self.arrivals_ns.push(arrival_ns);
+        }
+    }
+
+    /// The arrivals that were kept; then there are none.
+    pub(crate) fn drain_arrivals_ns(&mut self) -> impl Iterator<Item = u64> {
+        self.arrivals_ns.drain(..)
     }
 
     /// Gives the names that are new in a message their joints.
@@ -72,6 +88,23 @@ impl Known {
             if let (Source::Twin, Some(id)) = (source, id) {
                 self.twin_names[id.index()] = Some(Arc::clone(name));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use allocation_counter::measure;
+
+    use super::*;
+
+    #[test]
+    fn arrivals_beyond_the_limit_take_no_memory() {
+        let mut known = Known::new();
+        for _ in 0..2 {
+            let allocated = measure(|| (0..=ARRIVALS_MAX as u64).for_each(|arrival_ns| known.keep_arrival(arrival_ns)));
+            assert_eq!(allocated.count_total, 0);
+            assert!(known.drain_arrivals_ns().eq(0..ARRIVALS_MAX as u64), "the first, which waited for longest");
         }
     }
 }

@@ -15,6 +15,7 @@ mod outputs;
 mod parameters;
 mod report;
 mod requests;
+mod selection;
 mod shown;
 mod tables;
 mod tick_metrics;

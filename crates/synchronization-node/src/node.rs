@@ -57,6 +57,7 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let (heard, inbox) = Heard::listen(&with, &mut spinner, &settings, &topics, &metrics, waking(&waker))?;
     startup.parameters.offer(&startup.node, &mut spinner, |_, _| {})?;
 
+    let diagnostics = Diagnostics::new(&startup.node, metrics.descriptions_rejected.clone())?;
     let report = SharedReport::default();
     let last_tick_ns = Arc::new(AtomicU64::new(clock.now_ns()));
     let (told, transitions) = RingBuffer::new(TRANSITIONS_MAX);
@@ -78,7 +79,6 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     work.outputs.tell_state(work.synchronizer.state())?;
     let views = heard.views();
     let answered = spinner.waker();
-    let diagnostics = Diagnostics::new(&startup.node)?;
     let log = TransitionLog::new(transitions);
     let mut threads = [ros_thread(spinner, clock, heard, log, diagnostics, report.clone())?];
     let heartbeat = threads[0].heartbeat();

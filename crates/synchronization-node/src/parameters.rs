@@ -76,7 +76,12 @@ pub(crate) fn declarations() -> Vec<Declaration> {
             "Mean error, in rad or m, at which the quality is 0 and from which the state is DEGRADED.",
             Constraint::Double { min: 1e-9, max: 1e9 },
         ),
-        list("joints", "The joints to follow, by the reference's names; none is all, at most 256.", JOINTS),
+        list(
+            "joints",
+            "The joints to follow, by the reference's names; none is all, at most 256. With output_mode forward or \
+             trajectory: those of the controller.",
+            JOINTS,
+        ),
         list("name_map", "Joints that have another name in the twin: twin_name=reference_name.", NAME_MAP),
         list("sign_map", "Joints that turn the other way in the twin, by the reference's name: name=-1.", SIGN_MAP),
         word(
@@ -137,7 +142,13 @@ pub(crate) fn declarations() -> Vec<Declaration> {
             NAME,
         ),
         flag("stop_on_divergence", "Stop commanding when robot and twin diverge, until ~/clear_fault."),
-        seconds("max_joint_velocity", 1.0, 1e-6, 1e6, "Fastest approach of the twin in ~/resync, rad/s or m/s."),
+        seconds(
+            "max_joint_velocity",
+            1.0,
+            1e-6,
+            1e6,
+            "Fastest approach whenever the twin is brought to the robot, rad/s or m/s.",
+        ),
         flag("use_sim_time", "Compare stamps with /clock for their age; everything else goes by the stamps alone."),
     ]
 }

@@ -19,7 +19,7 @@ pub(crate) struct Report {
     pub(crate) mean_error: Option<f64>,
     pub(crate) worst_error: Option<f64>,
     pub(crate) lag_seconds: Option<f64>,
-    /// Joints of which there is an error, and joints that both sources had and one has lost.
+    /// Joints of which there is an error, and joints that are expected of both sources and one tells nothing of.
     pub(crate) compared: u32,
     pub(crate) missing: u32,
     pub(crate) alignment: Option<Alignment>,

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Builder, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use node_runtime::EndWithThread;
+
 use crate::deadline::Deadlines;
 use crate::work::Work;
 
@@ -81,18 +83,6 @@ impl Drop for Ticker {
             thread.thread().unpark();
             // A panic was told of when it happened.
             drop(thread.join());
-        }
-    }
-}
-
-/// A node that does not tick is worth nothing: a panic of the thread ends the process, with exit code 1.
-struct EndWithThread;
-
-impl Drop for EndWithThread {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            tracing::error!("the ticking thread has panicked: the process ends");
-            ros_observer::end_process(1);
         }
     }
 }

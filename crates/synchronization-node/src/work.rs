@@ -68,7 +68,7 @@ impl Work {
         let ended_ns = self.clock.now_ns();
         self.shown.end_tick(ended_ns);
         self.metrics.duration.observe((ended_ns - began_ns) as f64 / 1e9);
-        for arrival_ns in self.known.arrivals_ns.drain(..) {
+        for arrival_ns in self.known.drain_arrivals_ns() {
             self.metrics.added_latency.observe(ended_ns.saturating_sub(arrival_ns) as f64 / 1e9);
         }
     }
@@ -91,7 +91,7 @@ impl Work {
                 let ingested = synchronizer.ingest(source, parcel.stamp_ns, arrival_ns, &known.values);
                 metrics.count_ingested(source, &ingested);
                 if source == Source::Reference {
-                    known.arrivals_ns.push(parcel.arrival_ns);
+                    known.keep_arrival(parcel.arrival_ns);
                 }
             });
         }

@@ -16,6 +16,7 @@ mod publishers;
 mod registrar;
 mod rejections;
 mod status;
+mod unserving;
 
 pub use arrivals::{Arrival, Arrivals, NEVER};
 pub use followed::{FollowedTopic, TopicView};
@@ -26,3 +27,4 @@ pub use publishers::{Cause, Mismatch, Publishers, STATUSES};
 pub use registrar::{Forget, Registrar};
 pub use rejections::Rejections;
 pub use status::TopicStatus;
+pub use unserving::Unserving;

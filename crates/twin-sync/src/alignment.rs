@@ -3,6 +3,7 @@
 //! Everything is compared on the reference's clock: with stamps of one clock nothing then rests on when messages arrived.
 
 use crate::history::History;
+use crate::joints::Joint;
 use crate::settings::TimeAlignment;
 use crate::time_map::TimeMap;
 
@@ -147,6 +148,11 @@ impl Pairing<'_> {
     pub(crate) fn newest_common_ns(&self, reference: &History, twin: &History, lag_ns: i64) -> Option<i64> {
         let twin_ns = self.reference_ns(twin.newest()?.time_ns)?;
         Some(reference.newest()?.time_ns.saturating_add(lag_ns).min(twin_ns.saturating_sub(self.rounding_ns())))
+    }
+
+    /// Whether the times of a joint's samples are none of the clocks that are compared.
+    pub(crate) fn is_off_clock(&self, joint: &Joint) -> bool {
+        self.alignment != Alignment::Stamp && joint.is_off_clock.contains(&true)
     }
 
     /// Whether it may be that times which are told to be equal are not.

@@ -18,7 +18,7 @@ pub(crate) struct Comparison<'a> {
 impl Comparison<'_> {
     pub(crate) fn error(&self, joint: &Joint, lag_seconds: Option<f64>) -> Option<JointError> {
         let is_fresh = |source| joint.silence_ns(source, self.now_ns).is_some_and(|ns| ns <= self.stale_ns);
-        if !Source::ALL.into_iter().all(is_fresh) || self.pairing.is_in_doubt() {
+        if !Source::ALL.into_iter().all(is_fresh) || self.pairing.is_off_clock(joint) || self.pairing.is_in_doubt() {
             return None;
         }
         let compensated = lag_seconds.and_then(|seconds| self.difference(joint, nanoseconds(seconds)));

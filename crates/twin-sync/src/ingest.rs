@@ -1,8 +1,9 @@
 //! Messages into histories: what time a message is of, and what becomes of its values.
 
 use crate::history::{History, Insertion, Sample};
-use crate::joints::{Joint, JointId, Joints, Source};
-use crate::time_map::{Observation, TimeMap};
+use crate::ingested::{Flush, Ingested, JointValue};
+use crate::joints::{Joint, Joints, Source};
+use crate::time_map::{Observation, STEP_NS, TimeMap};
 
 /// A stamp this far before that of an earlier message is that of a clock that was set back: a simulator was reset.
 const BACKWARD_NS: i64 = 100_000_000;
@@ -11,64 +12,6 @@ const BACKWARD_NS: i64 = 100_000_000;
 /// makes up for less by itself; publishers that share a topic are not stamped that far apart.
 const LEAP_NS: i64 = 1_000_000_000;
 const LEAP_HOLD_NS: i64 = 500_000_000;
-
-/// One joint in a message; NaN where the message has no such value.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct JointValue {
-    /// From [`Synchronizer::joint`](crate::Synchronizer::joint).
-    pub joint: JointId,
-    /// rad or m.
-    pub position: f64,
-    /// rad/s or m/s by the clock of the stamps.
-    pub velocity: f64,
-    /// N m or N.
-    pub effort: f64,
-}
-
-/// Why a source's samples were all forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flush {
-    /// A stamp was more than 0.1 s before an earlier one of a joint, or all were more than 1 s before an earlier one of the
-    /// source for 0.5 s: a simulator was reset, a clock was set, a stamp was wrong.
-    BackwardJump,
-    /// Stamps came where none had been: times by arrival do not compare with them.
-    StampsBegan,
-}
-
-impl Flush {
-    /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 2] = [Self::BackwardJump, Self::StampsBegan];
-
-    /// The reason as the value of a metric's label.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::BackwardJump => "backward_jump",
-            Self::StampsBegan => "stamps_began",
-        }
-    }
-}
-
-/// What became of one message, in values of joints.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ingested {
-    /// Stored, those out of order too.
-    pub stored: u32,
-    /// Stored before newer ones, up to 20 ms late.
-    pub reordered: u32,
-    /// Dropped: more than 20 ms older than the newest.
-    pub late: u32,
-    /// Dropped: there is a value of that time already.
-    pub duplicate: u32,
-    /// Dropped: no position, or none that is finite.
-    pub no_position: u32,
-    /// Whether a message without a stamp came in a stream that has stamps; its time was told from its arrival.
-    pub stamp_missing: bool,
-    /// Whether the source's clock stood or leapt ahead against the local one by more than 0.1 s.
-    pub clock_stepped: bool,
-    /// Whether and why all earlier samples of the source were forgotten.
-    pub flush: Option<Flush>,
-}
 
 /// What is known of one source beyond its joints.
 #[derive(Clone, Debug)]
@@ -152,13 +95,24 @@ impl Stream {
         ingested: &mut Ingested,
     ) {
         let time_ns = self.time_ns(stamp_ns, arrival_ns, ingested);
+        let is_off_clock = self.is_off_clock(time_ns, arrival_ns);
         for value in values {
+            if let Some(joint) = joints.get_mut(value.joint) {
+                joint.is_off_clock[self.source as usize] = is_off_clock;
+            }
             self.store(value, time_ns, arrival_ns, joints, ingested);
         }
         if ingested.stored > 0 {
             self.arrival_ns = Some(arrival_ns);
             self.newest_ns = self.newest_ns.max(Some(time_ns));
         }
+    }
+
+    /// Whether a message is so late that it is stamped by another clock than that which is known, or as good as that. Of
+    /// publishers that share a topic, the one whose stamps are ahead is whose clock is known.
+    fn is_off_clock(&self, time_ns: i64, arrival_ns: i64) -> bool {
+        let due_ns = self.map.to_local_ns(time_ns);
+        due_ns.is_some_and(|due_ns| arrival_ns.saturating_sub(due_ns) > STEP_NS)
     }
 
     /// Why a stamp does not go with what came before. It is held against the joints of this very message, since publishers
@@ -230,7 +184,7 @@ impl Stream {
         }
         ingested.reordered += u32::from(insertion == Insertion::Reordered);
         if matches!(insertion, Insertion::Newest | Insertion::Reordered) {
-            joint.heard_ns[self.source as usize] = Some(arrival_ns);
+            joint.hear(self.source, arrival_ns);
         }
         if insertion == Insertion::Newest {
             joint.efforts[self.source as usize] = self.signed(joint, value.effort);
@@ -255,7 +209,7 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Settings, Sign};
+    use crate::{JointId, Settings, Sign};
 
     const MS_NS: i64 = 1_000_000;
 

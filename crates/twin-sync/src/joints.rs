@@ -81,8 +81,12 @@ pub(crate) struct Joint {
     /// By source.
     pub(crate) histories: [History; 2],
     pub(crate) efforts: [f64; 2],
-    /// When each source last brought something new, whatever was flushed since.
+    /// When each source last brought something new since the last resynchronization, whatever was flushed since.
     pub(crate) heard_ns: [Option<i64>; 2],
+    /// Whether what a source last told of it was stamped by another clock than the source's other joints.
+    pub(crate) is_off_clock: [bool; 2],
+    /// Whether both sources have to tell of it: it is selected by name, or both once did.
+    pub(crate) is_expected: bool,
     pub(crate) lag: Option<MeasuredLag>,
     pub(crate) analysis: Option<Analysis>,
     pub(crate) analysed_ns: Option<i64>,
@@ -110,15 +114,23 @@ impl Joint {
     pub(crate) fn clear(&mut self, source: Source) {
         self.histories[source as usize].clear();
         self.efforts[source as usize] = f64::NAN;
+        self.is_off_clock[source as usize] = false;
         self.analysis = None;
         self.is_judged = false;
     }
 
-    /// Whether both sources had the joint, and one has brought nothing new of it for so long. What only one ever had is a
-    /// matter of selection.
+    /// Takes note that this source has brought something new.
+    pub(crate) fn hear(&mut self, source: Source, arrival_ns: i64) {
+        self.heard_ns[source as usize] = Some(arrival_ns);
+        self.is_expected |= self.heard_ns.iter().all(Option::is_some);
+    }
+
+    /// Whether the joint is expected of both sources, and one has brought nothing new of it for so long, or not yet. What
+    /// only one ever had is a matter of selection.
     pub(crate) fn is_missing(&self, now_ns: i64, lost_ns: i64) -> bool {
-        let [Some(reference_ns), Some(twin_ns)] = self.heard_ns else { return false };
-        now_ns.saturating_sub(reference_ns.min(twin_ns)) > lost_ns
+        let is_silent =
+            |heard_ns: &Option<i64>| heard_ns.is_none_or(|heard_ns| now_ns.saturating_sub(heard_ns) > lost_ns);
+        self.is_expected && self.heard_ns.iter().any(is_silent)
     }
 
     /// Since this source last brought something new of the joint.
@@ -165,6 +177,17 @@ impl Joints {
         self.all.len()
     }
 
+    /// How many of those that are selected by name no source has told of.
+    pub(crate) fn unheard_of(&self) -> usize {
+        self.selected.len().saturating_sub(self.all.len())
+    }
+
+    /// How many are missing, of those that are selected and of those that both sources once had.
+    pub(crate) fn missing(&self, now_ns: i64, lost_ns: i64) -> u32 {
+        let missing = self.all.iter().filter(|joint| joint.is_missing(now_ns, lost_ns)).count();
+        (missing + self.unheard_of()) as u32
+    }
+
     pub(crate) fn get(&self, id: JointId) -> Option<&Joint> {
         self.all.get(id.index())
     }
@@ -208,6 +231,8 @@ impl Joints {
             histories: [History::new(self.buffer_size), History::new(self.buffer_size)],
             efforts: [f64::NAN; 2],
             heard_ns: [None; 2],
+            is_off_clock: [false; 2],
+            is_expected: self.selected.contains(name),
             lag: None,
             analysis: None,
             analysed_ns: None,

@@ -1,6 +1,6 @@
 //! The line below points (stamp, arrival) that is nearest to them.
 
-use std::collections::VecDeque;
+use std::collections::vec_deque;
 
 /// Real-time factors beyond this either way are not believed.
 const RATE_MAX: f64 = 100.0;
@@ -32,6 +32,19 @@ impl Line {
     pub(crate) fn delay_ns(&self, point: Point) -> i64 {
         point.local_ns.saturating_sub(self.local_ns(point.source_ns))
     }
+
+    /// The parallel that no point is below, and one is on.
+    pub(crate) fn lowered<'a>(self, points: impl Iterator<Item = &'a Point>) -> Self {
+        let least_ns = points.map(|point| self.delay_ns(*point)).min().unwrap_or(0);
+        let local_ns = self.origin.local_ns.saturating_add(least_ns);
+        Self { origin: Point { local_ns, ..self.origin }, ..self }
+    }
+
+    /// How much later than the line the points are in the mean; 0 without any.
+    pub(crate) fn mean_delay_ns<'a>(&self, points: impl ExactSizeIterator<Item = &'a Point>) -> f64 {
+        let count = points.len().max(1) as f64;
+        points.map(|point| self.delay_ns(*point) as f64).sum::<f64>() / count
+    }
 }
 
 /// Exact where the clocks run alike, whatever the span.
@@ -52,18 +65,19 @@ impl LowerHull {
 
     /// The slope of that edge of the lower hull which the mean of all stamps lies on: of the lines below all points, the
     /// one with the least sum of distances to them.
-    pub(crate) fn nearest_slope(&mut self, points: &VecDeque<Point>) -> Option<f64> {
-        let first = *points.front()?;
-        self.build(points);
+    pub(crate) fn nearest_slope(&mut self, points: vec_deque::Iter<'_, Point>) -> Option<f64> {
+        let first = *points.clone().next()?;
+        self.build(points.clone());
         let from_first = |point: &Point| (point.source_ns - first.source_ns) as f64;
-        let mean = points.iter().map(from_first).sum::<f64>() / points.len() as f64;
+        let count = points.len() as f64;
+        let mean = points.map(from_first).sum::<f64>() / count;
         let edge = self.vertices.windows(2).find(|edge| from_first(&edge[1]) >= mean)?;
         slope_between(edge[0], edge[1])
     }
 
     /// Andrew's monotone chain, the lower half ("Another efficient algorithm for convex hulls in two dimensions",
     /// Information Processing Letters 9(5), 1979).
-    fn build(&mut self, points: &VecDeque<Point>) {
+    fn build(&mut self, points: vec_deque::Iter<'_, Point>) {
         self.vertices.clear();
         for &point in points {
             while let [.., before, last] = self.vertices[..]
@@ -90,6 +104,8 @@ fn is_on_or_above(point: Point, from: Point, to: Point) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -117,7 +133,7 @@ mod tests {
                 points.push_back(Point { source_ns: sent_ms * 2 * MS_NS, local_ns: (sent_ms + delay_ms) * MS_NS });
             }
             let pairs: Vec<_> = points.iter().map(|point| (point.source_ns as f64, point.local_ns as f64)).collect();
-            let slope = LowerHull::new(60).nearest_slope(&points).expect("enough points");
+            let slope = LowerHull::new(60).nearest_slope(points.iter()).expect("enough points");
             let (sum, best) = (sum_of_distances(&pairs, slope), best_sum(&pairs));
             prop_assert!((sum - best).abs() < 1e-6 * best + 1e3, "{sum} {best}");
         }

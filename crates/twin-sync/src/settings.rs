@@ -52,7 +52,8 @@ pub struct Settings {
     /// The mean absolute error at which the quality is 0, and beyond which the state is DEGRADED: rad or m, above 0.
     /// Default 0.01.
     pub state_threshold: f64,
-    /// The joints to follow, by the reference's names; none named is all, up to [`JOINTS_MAX`].
+    /// The joints to follow, by the reference's names, each of which both sources have to tell of; none named is all, up to
+    /// [`JOINTS_MAX`].
     pub joints: Vec<String>,
     /// From the twin's name of a joint to the reference's, where they differ.
     pub name_map: BTreeMap<String, String>,

@@ -47,6 +47,7 @@ pub enum Cause {
     Divergence,
     Lag,
     Delay,
+    ClocksDiffer,
     JointsMissing,
     MeanError,
     WithinLimits,
@@ -58,7 +59,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, in the order of declaration.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::NoReference,
         Self::ReferenceLost,
         Self::TwinLost,
@@ -69,6 +70,7 @@ impl Cause {
         Self::Divergence,
         Self::Lag,
         Self::Delay,
+        Self::ClocksDiffer,
         Self::JointsMissing,
         Self::MeanError,
         Self::WithinLimits,
@@ -92,6 +94,7 @@ impl Cause {
             Self::Divergence => "divergence",
             Self::Lag => "lag",
             Self::Delay => "delay",
+            Self::ClocksDiffer => "clocks_differ",
             Self::JointsMissing => "joints_missing",
             Self::MeanError => "mean_error",
             Self::WithinLimits => "within_limits",
@@ -116,8 +119,9 @@ impl Cause {
             Self::Divergence => "the error of a joint stayed beyond divergence_threshold for divergence_hold",
             Self::Lag => "the twin's lag is beyond max_latency",
             Self::Delay => "messages are delayed by more than max_latency over the least seen",
+            Self::ClocksDiffer => "joints of one input are stamped by clocks more than 0.1 s apart",
             Self::JointsMissing => {
-                "one input has brought nothing new of a joint that both had for longer than lost_timeout"
+                "an input tells nothing of a joint that is selected or that both had, for longer than lost_timeout or not yet"
             }
             Self::MeanError => "the mean error is beyond state_threshold",
             Self::WithinLimits => "lag and errors are within their limits",
@@ -149,6 +153,6 @@ mod tests {
         let states = std::collections::HashSet::from(State::ALL.map(State::name));
         let causes = std::collections::HashSet::from(Cause::ALL.map(Cause::name));
         let texts = std::collections::HashSet::from(Cause::ALL.map(Cause::text));
-        assert_eq!((states.len(), causes.len(), texts.len()), (7, 17, 17));
+        assert_eq!((states.len(), causes.len(), texts.len()), (7, 18, 18));
     }
 }

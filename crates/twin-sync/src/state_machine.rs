@@ -10,7 +10,7 @@
 //! | DEGRADED | the reference is stale |
 //! | MIRRORING | there is a reference, the twin has brought nothing yet, or nothing to compare for 0.2 s at most |
 //! | DIVERGED | the error of a joint was beyond its threshold for the hold; until all were below 80 % of it for as long |
-//! | DEGRADED | the twin is stale, or a joint that both had is missing in one; or both have no joint in common, or lag, delay or mean error are beyond theirs for 0.2 s; until all were below 80 % for as long |
+//! | DEGRADED | the twin is stale, or a joint that is expected of both is missing in one; or both have no joint in common, or lag, delay or mean error are beyond theirs, or joints of one source are stamped by different clocks, for 0.2 s; until all were below 80 % for as long |
 //! | SYNCED | none of these |
 //!
 //! Errors are those with the lag taken out, where it is known.
@@ -37,8 +37,10 @@ pub(crate) struct Evidence {
     pub(crate) mean_error: Option<f64>,
     /// The greatest error, of joints of which enough is known to judge them.
     pub(crate) worst_error: Option<f64>,
-    /// Whether one source has lost a joint that both had.
+    /// Whether one source tells nothing of a joint that is expected of both.
     pub(crate) are_joints_missing: bool,
+    /// Whether joints of one source are stamped by clocks that differ.
+    pub(crate) do_clocks_differ: bool,
 }
 
 /// On when a value was beyond a threshold for some time, off when it was below a share of it for as long.
@@ -87,6 +89,8 @@ pub(crate) struct StateMachine {
     lag: Latch,
     delay: Latch,
     mean_error: Latch,
+    /// 1 while clocks differ.
+    clocks: Latch,
     /// 1 while there is no error to judge.
     nothing_common: Latch,
 }
@@ -104,6 +108,7 @@ impl StateMachine {
             lag: latency.clone(),
             delay: latency,
             mean_error: Latch::new(settings.state_threshold, DEGRADED_HOLD_NS),
+            clocks: Latch::new(0.5, DEGRADED_HOLD_NS),
             nothing_common: Latch::new(0.5, DEGRADED_HOLD_NS),
         }
     }
@@ -133,9 +138,11 @@ impl StateMachine {
     }
 
     fn clear_latches(&mut self) {
-        let latches =
-            [&mut self.divergence, &mut self.lag, &mut self.delay, &mut self.mean_error, &mut self.nothing_common];
-        latches.into_iter().for_each(Latch::clear);
+        for latch in [&mut self.divergence, &mut self.lag, &mut self.delay, &mut self.mean_error] {
+            latch.clear();
+        }
+        self.clocks.clear();
+        self.nothing_common.clear();
     }
 
     /// Whether a joint has an error by which it has not diverged.
@@ -154,6 +161,7 @@ impl StateMachine {
         self.lag.update(evidence.lag_seconds.map(f64::abs), now_ns);
         self.delay.update(evidence.delay_seconds, now_ns);
         self.mean_error.update(evidence.mean_error, now_ns);
+        self.clocks.update(Some(f64::from(u8::from(evidence.do_clocks_differ))), now_ns);
         let has_nothing = if evidence.mean_error.is_none() { 1.0 } else { 0.0 };
         self.nothing_common.update(self.are_both_fresh(evidence).then_some(has_nothing), now_ns);
         let (state, cause) = self.inputs(evidence).unwrap_or_else(|| self.verdict(evidence));
@@ -192,6 +200,7 @@ impl StateMachine {
             (is_twin_stale, State::Degraded, Cause::TwinStale),
             (evidence.are_joints_missing, State::Degraded, Cause::JointsMissing),
             (self.delay.is_on, State::Degraded, Cause::Delay),
+            (self.clocks.is_on, State::Degraded, Cause::ClocksDiffer),
             (self.nothing_common.is_on, State::Degraded, Cause::NoCommonJoint),
             (self.lag.is_on, State::Degraded, Cause::Lag),
             (self.mean_error.is_on, State::Degraded, Cause::MeanError),
@@ -228,6 +237,7 @@ mod tests {
         mean_error: Some(0.0),
         worst_error: Some(0.0),
         are_joints_missing: false,
+        do_clocks_differ: false,
     };
 
     struct Course {
@@ -311,6 +321,7 @@ mod tests {
         for (evidence, cause) in [
             (Evidence { lag_seconds: Some(-0.06), ..GOOD }, Cause::Lag),
             (Evidence { delay_seconds: Some(0.06), ..GOOD }, Cause::Delay),
+            (Evidence { do_clocks_differ: true, ..GOOD }, Cause::ClocksDiffer),
             (Evidence { mean_error: Some(0.011), ..GOOD }, Cause::MeanError),
         ] {
             assert_eq!(course.show(evidence, 300), [(200, State::Degraded, cause)]);

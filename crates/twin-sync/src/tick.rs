@@ -51,8 +51,8 @@ pub struct JointTick {
 pub enum ResyncProgress {
     /// Not yet there.
     Running,
-    /// Both sources have come again, of each joint that both have enough is known, and none is near a divergence; where the twin is commanded, its joints are where
-    /// the reference is.
+    /// Both sources have come again with every joint that is expected of them ([`Tick::missing`]), enough is known of each,
+    /// and none is near a divergence; where the twin is commanded, its joints are where the reference is.
     Converged,
     /// It took more than five seconds.
     TimedOut,
@@ -69,8 +69,9 @@ pub struct Tick {
     pub joints: Vec<JointTick>,
     /// How many joints have an error: what quality and errors are of.
     pub compared: u32,
-    /// How many joints both sources had, of which one has brought nothing new for longer than the lost timeout; a flush does
-    /// not change that, a resynchronization begins anew. What only one source ever had counts neither here nor as compared.
+    /// How many joints are expected of both sources, of which one has brought nothing new for longer than the lost timeout,
+    /// or nothing yet since the start or a resynchronization; a flush does not change that. Expected are those that are
+    /// selected by name and those that both ever had; other joints of one source count neither here nor as compared.
     pub missing: u32,
     /// `clamp(1 - mean |error| / state_threshold, 0, 1)`; `None` where there is no error to judge.
     pub quality: Option<f64>,

@@ -5,14 +5,14 @@
 //! difference belongs to a line and not to a number: the line below all points (stamp, arrival) that is nearest to them on
 //! the whole, which is an edge of their lower convex hull (Moon, Skelly, Towsley, "Estimation and Removal of Clock Skew
 //! from Network Delay Measurements", INFOCOM 1999, section III). A rate that changes leaves points that no line is near to:
-//! a slower simulator makes all that is new late, a faster one all that is between the oldest and the newest. Then what was
-//! before the change is forgotten.
+//! a slower simulator makes all that is new late, a faster one all that is between the oldest and the newest. Where the
+//! last of them are near a line of their own, what was before is forgotten; until that shows, the relation is in doubt.
 //!
 //! Invariant: memory is fixed when created. Not for: ROS time, of which nothing is known here.
 
 use std::collections::VecDeque;
 
-use crate::line::{Line, LowerHull, Point, slope_between};
+use crate::line::{Line, LowerHull, Point};
 
 /// How far back the least difference is looked for, by the local clock.
 const WINDOW_NS: i64 = 10_000_000_000;
@@ -32,14 +32,28 @@ const DRIFT_NS_MIN: f64 = 1_000_000.0;
 
 /// A difference that falls by this at once, or has risen by it for a while, is another relation of the clocks: the
 /// simulator was paused or set forward, the clock was set.
-const STEP_NS: i64 = 100_000_000;
+pub(crate) const STEP_NS: i64 = 100_000_000;
 const STEP_HOLD_NS: i64 = 500_000_000;
 
-/// Points that are this late in the mean are not of one line.
-const BEND_NS: i64 = STEP_NS / 2;
+/// The points of this last stretch are held against those before: the shorter, the sooner a rate that has changed is
+/// seen; the longer, the fewer points without a pattern look like a line.
+const RECENT_NS: i64 = 600_000_000;
 
-/// A difference that has risen for this long may be that of another relation of the clocks.
+/// They are of a line of their own where they are this late in the mean by that of all, and less than this share of it by
+/// their own, whose rate is another by more than this.
+const BEND_NS: f64 = 5_000_000.0;
+const BEND_RATIO: f64 = 0.1;
+const BEND_RATE: f64 = 0.02;
+
+/// A difference that is beyond [`STEP_NS`] for this long may be that of another relation of the clocks.
 const DOUBT_NS: i64 = 50_000_000;
+
+/// So may one that has risen beyond this and several times what is usual, in so many messages, for as long as a bucket:
+/// until it must have shown what it is.
+const RISEN_NS: i64 = 10_000_000;
+const RISEN_RATIO: i64 = 4;
+const RISEN_MESSAGES_MIN: u32 = 3;
+const RISEN_FOR_NS_MAX: i64 = RECENT_NS + 2 * BUCKET_NS;
 
 /// Whether a message fits what was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +75,10 @@ pub(crate) struct TimeMap {
     newest: Option<Point>,
     /// The first of messages that were all late.
     late_since: Option<Point>,
+    /// When the first came of messages whose delays had all risen, and how many there were.
+    risen: Option<(i64, u32)>,
+    /// By how much the points are later than the line, in the mean.
+    usual_delay_ns: i64,
     is_in_doubt: bool,
     /// By the source's clock, from when on this relation holds, if another was before.
     steady_since_ns: Option<i64>,
@@ -76,6 +94,8 @@ impl TimeMap {
             measured_slope: None,
             newest: None,
             late_since: None,
+            risen: None,
+            usual_delay_ns: 0,
             is_in_doubt: false,
             steady_since_ns: None,
             delay_ns: 0,
@@ -87,7 +107,7 @@ impl TimeMap {
         self.points.clear();
         (self.late_since, self.is_in_doubt, self.steady_since_ns, self.delay_ns) = (None, false, None, 0);
         self.measured_slope = self.measured_slope.filter(|_| keeps_rate);
-        (self.line, self.newest) = (None, None);
+        (self.line, self.newest, self.risen, self.usual_delay_ns) = (None, None, None, 0);
     }
 
     /// Takes a message that was stamped `source_ns` and arrived at `local_ns`.
@@ -97,6 +117,9 @@ impl TimeMap {
         // Only what is newer: what is out of order is late for reasons of its own.
         let is_newer = self.newest.is_none_or(|newest| source_ns > newest.source_ns);
         let has_stepped = self.line.is_some() && is_newer && self.has_stepped(delay_ns, point);
+        if is_newer {
+            self.doubt(delay_ns, point.local_ns);
+        }
         if has_stepped {
             let since = self.late_since.unwrap_or(point);
             // A clock that leaps ahead again and again is one that is faster than was thought.
@@ -111,32 +134,53 @@ impl TimeMap {
 
     fn has_stepped(&mut self, delay_ns: i64, point: Point) -> bool {
         if delay_ns <= STEP_NS {
-            (self.late_since, self.is_in_doubt) = (None, false);
+            self.late_since = None;
             return delay_ns < -STEP_NS;
         }
         let since = *self.late_since.get_or_insert(point);
-        let late_ns = point.local_ns.saturating_sub(since.local_ns);
-        self.is_in_doubt = late_ns >= DOUBT_NS;
-        late_ns >= STEP_HOLD_NS
+        point.local_ns.saturating_sub(since.local_ns) >= STEP_HOLD_NS
     }
 
-    /// Drops what was before the latest of the points, where they are of two lines: what follows it is of another rate.
-    /// Where the newest is the latest, nothing follows yet.
+    /// Before it shows what a delay that has risen is, it may be that of clocks which go on otherwise.
+    fn doubt(&mut self, delay_ns: i64, local_ns: i64) {
+        if delay_ns <= RISEN_NS + RISEN_RATIO * self.usual_delay_ns {
+            (self.risen, self.is_in_doubt) = (None, false);
+            return;
+        }
+        let (since_ns, messages) = self.risen.map_or((local_ns, 1), |(since_ns, messages)| (since_ns, messages + 1));
+        self.risen = Some((since_ns, messages));
+        let has_risen = messages >= RISEN_MESSAGES_MIN
+            && (BUCKET_NS..=RISEN_FOR_NS_MAX).contains(&local_ns.saturating_sub(since_ns));
+        let is_late = self.late_since.is_some_and(|since| local_ns.saturating_sub(since.local_ns) >= DOUBT_NS);
+        self.is_in_doubt = has_risen || is_late;
+    }
+
+    /// Drops what was before the last stretch of points, where that is of a line of its own.
     fn has_bent(&mut self) -> bool {
-        let Some(line) = self.line else { return false };
-        let delays = || self.points.iter().map(|point| line.delay_ns(*point));
-        let latest = delays().enumerate().max_by_key(|(_, delay_ns)| *delay_ns).map_or(0, |(index, _)| index);
-        let are_late = delays().sum::<i64>() > BEND_NS.saturating_mul(self.points.len() as i64);
-        if !are_late || latest + 1 == self.points.len() {
+        let (Some(line), Some(newest)) = (self.line, self.points.back()) else { return false };
+        let start = self.points.partition_point(|point| newest.local_ns - point.local_ns > RECENT_NS);
+        // The newest may not be the least delayed of its bucket yet.
+        let end = self.points.len() - 1;
+        if start == 0 || end < start + POINTS_MIN {
             return false;
         }
-        // The bucket of the change and the next may each have a point from before it.
-        self.points.drain(..(latest + 2).min(self.points.len() - 1));
-        if let (Some(&bend), Some(&newest)) = (self.points.front(), self.points.back()) {
-            self.steady_since_ns = Some(bend.source_ns);
-            self.measured_slope = slope_between(bend, newest).or(self.measured_slope);
-            self.fit();
+        let recent = || self.points.range(start..end);
+        let Some(slope) = self.hull.nearest_slope(recent()) else { return false };
+        let own = Line { origin: *newest, slope }.lowered(recent());
+        let (late_ns, own_late_ns) = (line.mean_delay_ns(recent()), own.mean_delay_ns(recent()));
+        let is_other_rate = (slope / line.slope - 1.0).abs() > BEND_RATE;
+        if !is_other_rate || late_ns < BEND_NS || own_late_ns > late_ns * BEND_RATIO {
+            return false;
         }
+        let near_ns = 2.0 * own_late_ns + DRIFT_NS_MIN;
+        let is_before = |point: &Point| own.delay_ns(*point).abs() as f64 > near_ns;
+        // One that is just before the bend is near that line too: time that is stretched by it would look like a lag.
+        let bend = (0..start).rev().find(|index| is_before(&self.points[*index])).map_or(0, |index| index + 2);
+        self.points.drain(..bend);
+        self.steady_since_ns = self.points.front().map(|bend| bend.source_ns);
+        self.measured_slope = Some(slope);
+        (self.risen, self.late_since, self.is_in_doubt) = (None, None, false);
+        self.fit();
         true
     }
 
@@ -186,13 +230,12 @@ impl TimeMap {
             _ => 0,
         };
         let is_enough = self.points.len() >= POINTS_MIN && span_ns >= SPAN_NS_MIN;
-        let nearest = if is_enough { self.hull.nearest_slope(&self.points) } else { None };
+        let nearest = if is_enough { self.hull.nearest_slope(self.points.iter()) } else { None };
         self.measured_slope = nearest.or(self.measured_slope);
         let (Some(&origin), slope) = (self.points.back(), self.slope()) else { return false };
-        let line = Line { origin, slope };
-        let least_ns = self.points.iter().chain(&self.newest).map(|point| line.delay_ns(*point)).min().unwrap_or(0);
-        self.line =
-            Some(Line { origin: Point { local_ns: origin.local_ns.saturating_add(least_ns), ..origin }, slope });
+        let line = Line { origin, slope }.lowered(self.points.iter().chain(&self.newest));
+        self.usual_delay_ns = line.mean_delay_ns(self.points.iter()) as i64;
+        self.line = Some(line);
         nearest.is_some()
     }
 
@@ -245,163 +288,4 @@ impl TimeMap {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-
-    const MS_NS: i64 = 1_000_000;
-    const SECOND_NS: i64 = 1_000 * MS_NS;
-    /// A stamp of today's, so that no test rests on small numbers.
-    const EPOCH_NS: i64 = 1_800_000_000 * SECOND_NS;
-
-    /// A stream of 100 messages a second whose delays repeat: the least of them is 2 ms.
-    fn delay_ns(message: i64) -> i64 {
-        [7, 2, 30, 4, 9, 3, 15][(message % 7) as usize] * MS_NS
-    }
-
-    /// Feeds messages sent every 10 ms from local time `from_ms` to `to_ms`, with `rate` seconds of the source in a second.
-    fn feed(map: &mut TimeMap, from_ms: i64, to_ms: i64, start_ns: i64, rate: f64) -> Vec<Observation> {
-        let (sent, mut arrival_ns) = ((from_ms..to_ms).step_by(10), 0);
-        sent.map(|sent_ms| {
-            let source_ns = start_ns + ((sent_ms - from_ms) as f64 * 1e6 * rate) as i64;
-            arrival_ns = arrival_ns.max(sent_ms * MS_NS + delay_ns(sent_ms / 10));
-            map.observe(source_ns, arrival_ns)
-        })
-        .collect()
-    }
-
-    fn local_ms(map: &TimeMap, source_ns: i64) -> f64 {
-        map.to_local_ns(source_ns).expect("a map") as f64 / 1e6
-    }
-
-    #[test]
-    fn the_offset_is_that_of_the_least_delayed() {
-        let mut map = TimeMap::new();
-        assert_eq!(map.to_local_ns(0), None);
-        feed(&mut map, 0, 3_000, EPOCH_NS, 1.0);
-        assert_eq!(map.to_local_ns(EPOCH_NS + SECOND_NS), Some(SECOND_NS + 2 * MS_NS));
-        assert_eq!(map.to_source_ns(SECOND_NS + 2 * MS_NS), Some(EPOCH_NS + SECOND_NS));
-        assert_eq!(map.delay_ns(), delay_ns(299) - 2 * MS_NS);
-        let found = map.real_time_factor().expect("enough time");
-        assert!((found - 1.0).abs() < 0.01, "{found}");
-        assert_eq!(map.rate(), 1.0, "not worth a slope");
-    }
-
-    #[test]
-    fn what_was_least_ten_seconds_ago_is_forgotten() {
-        let mut map = TimeMap::new();
-        map.observe(EPOCH_NS, 0);
-        feed(&mut map, 10, 9_000, EPOCH_NS + 10 * MS_NS, 1.0);
-        assert_eq!(map.to_local_ns(EPOCH_NS), Some(0));
-        feed(&mut map, 9_000, 12_000, EPOCH_NS + 9 * SECOND_NS, 1.0);
-        assert_eq!(map.to_local_ns(EPOCH_NS), Some(2 * MS_NS));
-    }
-
-    #[test]
-    fn a_simulator_at_another_rate_is_followed() {
-        for rate in [0.1, 0.5, 0.97, 0.999, 0.9996, 0.99995, 1.0004, 1.5, 5.0] {
-            let mut map = TimeMap::new();
-            let observed = feed(&mut map, 0, 12_000, EPOCH_NS, rate);
-            assert!(observed.iter().all(|observation| *observation == Observation::Steady), "{rate}");
-            let found = map.real_time_factor().expect("enough time");
-            assert!((found / rate - 1.0).abs() < 0.005, "{rate}: {found}");
-            let sent_ms = local_ms(&map, EPOCH_NS + (11_000e6 * rate) as i64);
-            assert!((sent_ms - 11_002.0).abs() < 1.5, "{rate}: {sent_ms}");
-        }
-    }
-
-    #[test]
-    fn a_pause_of_the_simulator_is_forgotten_within_a_second() {
-        let mut map = TimeMap::new();
-        feed(&mut map, 0, 5_000, EPOCH_NS, 1.0);
-        let observed = feed(&mut map, 8_000, 9_000, EPOCH_NS + 5 * SECOND_NS, 1.0);
-        assert_eq!(observed.iter().filter(|observation| **observation == Observation::Stepped).count(), 1);
-        assert_eq!((map.steady_since_ns(), map.is_in_doubt()), (Some(EPOCH_NS + 5 * SECOND_NS), false));
-        assert!((local_ms(&map, EPOCH_NS + 6 * SECOND_NS) - 9_002.0).abs() < 1.0);
-    }
-
-    #[test]
-    fn a_pause_does_not_change_the_rate() {
-        let mut map = TimeMap::new();
-        feed(&mut map, 0, 5_000, EPOCH_NS, 0.5);
-        feed(&mut map, 8_000, 8_600, EPOCH_NS + 5 * SECOND_NS / 2, 0.5);
-        assert!(map.steady_since_ns().is_some());
-        assert!((map.rate() - 0.5).abs() < 0.01, "{}", map.rate());
-    }
-
-    #[test]
-    fn a_rate_that_changes_is_followed_within_a_second() {
-        for (before, after) in [(1.0, 0.5), (0.5, 1.0), (0.2, 5.0), (0.7, 1.0)] {
-            let mut map = TimeMap::new();
-            feed(&mut map, 0, 12_000, EPOCH_NS, before);
-            let shown_ns = EPOCH_NS + (12_000e6 * before) as i64;
-            feed(&mut map, 12_000, 13_500, shown_ns, after);
-            let found_ms = local_ms(&map, shown_ns + (1_000e6 * after) as i64);
-            assert!((found_ms - 13_002.0).abs() < 4.0, "{before} {after}: {found_ms}");
-            let steady_ns = map.steady_since_ns().expect("a change") - shown_ns;
-            assert!(steady_ns > -200 * MS_NS, "{before} {after}: {steady_ns}");
-        }
-    }
-
-    #[test]
-    fn a_route_that_becomes_a_little_longer_is_no_rate() {
-        let mut map = TimeMap::new();
-        feed(&mut map, 0, 5_000, EPOCH_NS, 1.0);
-        feed(&mut map, 5_000, 10_000, EPOCH_NS + 5 * SECOND_NS - MS_NS / 4, 1.0);
-        assert_ne!(map.real_time_factor(), Some(1.0));
-        assert_eq!(map.rate(), 1.0);
-    }
-
-    #[test]
-    fn a_clock_set_forward_is_followed_at_once() {
-        let mut map = TimeMap::new();
-        feed(&mut map, 0, 5_000, EPOCH_NS, 1.0);
-        assert_eq!(map.observe(2 * EPOCH_NS, 5_010 * MS_NS), Observation::Stepped);
-        assert_eq!(map.to_local_ns(2 * EPOCH_NS), Some(5_010 * MS_NS));
-    }
-
-    #[test]
-    fn one_message_that_hung_in_the_network_changes_nothing() {
-        let mut map = TimeMap::new();
-        feed(&mut map, 0, 5_000, EPOCH_NS, 1.0);
-        let before = map.line;
-        assert_eq!(map.observe(EPOCH_NS + 5 * SECOND_NS, 5_900 * MS_NS), Observation::Steady);
-        assert_eq!((map.delay_ns(), map.is_in_doubt()), (898 * MS_NS, false));
-        feed(&mut map, 5_910, 6_000, EPOCH_NS + 5_910 * MS_NS, 1.0);
-        assert_eq!(map.line.map(|line| line.local_ns(0)), before.map(|line| line.local_ns(0)));
-    }
-
-    #[test]
-    fn the_rate_outlives_a_reset_of_the_simulator() {
-        let mut map = TimeMap::new();
-        feed(&mut map, 0, 5_000, EPOCH_NS, 0.5);
-        map.clear(true);
-        map.observe(0, 6_000 * MS_NS);
-        let found = local_ms(&map, SECOND_NS);
-        assert!((found - 8_000.0).abs() < 20.0, "{found}");
-        map.clear(false);
-        map.observe(0, 7_000 * MS_NS);
-        assert_eq!(map.to_local_ns(SECOND_NS), Some(8_000 * MS_NS));
-    }
-
-    proptest! {
-        #[test]
-        fn it_never_maps_a_message_to_after_its_arrival(
-            messages in vec((0..300_i64, 0..60_i64), 1..120),
-            rate in prop_oneof![Just(1.0), 0.2..3.0],
-        ) {
-            let (mut map, mut sent_ms, mut arrival_ns) = (TimeMap::new(), 0, 0);
-            for (step_ms, delay_ms) in messages {
-                sent_ms += step_ms;
-                let source_ns = EPOCH_NS + (sent_ms as f64 * 1e6 * rate) as i64;
-                arrival_ns = arrival_ns.max((sent_ms + delay_ms) * MS_NS);
-                map.observe(source_ns, arrival_ns);
-                let mapped_ns = map.to_local_ns(source_ns).expect("a map");
-                prop_assert!(mapped_ns <= arrival_ns + 1, "{mapped_ns} {arrival_ns}");
-                let back_ns = map.to_source_ns(mapped_ns).expect("a map");
-                prop_assert!((back_ns - source_ns).abs() <= 4, "{back_ns} {source_ns}");
-            }
-        }
-    }
-}
+mod tests;

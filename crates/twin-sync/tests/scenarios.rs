@@ -255,38 +255,6 @@ fn value(joint: JointId, position: f64) -> JointValue {
 }
 
 #[test]
-fn a_joint_that_one_source_has_lost_is_missing_until_it_is_back() {
-    for losing in Source::ALL {
-        let mut synchronizer = Synchronizer::new(Settings::default());
-        let mut id = |source, name| synchronizer.joint(source, name).expect("room").expect("it is followed");
-        let names = ["arm", "leg"];
-        let ids = Source::ALL.map(|source| names.map(|name| id(source, name)));
-        // A joint of its own is missed by nobody.
-        let own = id(Source::Reference, "lamp");
-        let (mut told, mut transitions) = (Vec::new(), Vec::new());
-        for now_ms in (0..8_000_i64).step_by(10) {
-            for source in Source::ALL {
-                let mut values = ids[source as usize].map(|joint| value(joint, 0.5)).to_vec();
-                values.extend((source == Source::Reference).then(|| value(own, 0.1)));
-                if source == losing && (2_000..6_000).contains(&now_ms) {
-                    values.remove(1);
-                }
-                // A flush does not make up for what is missing.
-                let stamp_ms = if source == losing && now_ms >= 5_000 { now_ms + 10_000 } else { now_ms + 20_000 };
-                synchronizer.ingest(source, Some(stamp_ms * MS_NS), now_ms * MS_NS, &values);
-            }
-            let tick = synchronizer.tick(now_ms * MS_NS);
-            told.push((tick.compared, tick.missing));
-            transitions.extend(tick.transition.map(|transition| (now_ms, transition.to, transition.cause)));
-        }
-        assert_eq!((told[100], told[300], told[450]), ((2, 0), (1, 0), (1, 1)));
-        assert_eq!((told[550].1, told[700].1), (1, 0));
-        assert!(transitions.contains(&(4_000, State::Degraded, Cause::JointsMissing)), "{transitions:?}");
-        assert_eq!(synchronizer.state(), State::Synced, "{transitions:?}");
-    }
-}
-
-#[test]
 fn a_joint_that_turns_without_end_is_compared_the_short_way() {
     let mut synchronizer = Synchronizer::new(Settings::default());
     let limits = JointLimits { is_continuous: true, position: None, velocity: None };

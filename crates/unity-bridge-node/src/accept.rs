@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use node_runtime::{EndWithThread, MonotonicClock};
 use tokio::io::AsyncWriteExt;
@@ -133,33 +133,51 @@ impl Acceptor {
         if self.connections.len() >= bridge.settings.max_clients {
             tracing::warn!(client = %peer, max_clients = bridge.settings.max_clients, "a client was refused");
             bridge.metrics.refused_connections.inc();
-            return refuse(stream, bridge.settings.max_clients);
+            return if tls.is_none() {
+                refuse(stream, bridge.settings.max_clients)
+            };
         }
         self.connections.spawn(async move {
             let stop = ended(&mut stopped);
-            let outbox = Arc::new(Outbox::new(bridge.settings.max_queued_bytes));
-            let connected = Connected { since: std::time::Instant::now(), outbox: Arc::clone(&outbox) };
-            bridge.clients().insert(peer, connected);
-            bridge.metrics.clients.inc();
+            let presence = Presence::new(bridge, peer);
             tracing::info!(client = %peer, "connected");
-            let closing = serve(&bridge, outbox, peer, stream, tls, stop).await;
-            bridge.clients().remove(&peer);
-            bridge.metrics.clients.dec();
-            bridge.metrics.disconnected(&closing);
+            let closing = serve(&presence, stream, tls, stop).await;
+            presence.bridge.metrics.disconnected(&closing);
             tracing::info!(client = %peer, reason = %closing, "disconnected");
         });
     }
 }
 
-async fn serve(
-    bridge: &Arc<Bridge>,
-    outbox: Arc<Outbox>,
+/// A client that is counted, however its connection ends.
+struct Presence {
+    bridge: Arc<Bridge>,
     peer: SocketAddr,
+    outbox: Arc<Outbox>,
+}
+
+impl Presence {
+    fn new(bridge: Arc<Bridge>, peer: SocketAddr) -> Self {
+        let outbox = Arc::new(Outbox::new(bridge.settings.max_queued_bytes));
+        bridge.clients().insert(peer, Connected { since: Instant::now(), outbox: Arc::clone(&outbox) });
+        bridge.metrics.clients.inc();
+        Self { bridge, peer, outbox }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.bridge.clients().remove(&self.peer);
+        self.bridge.metrics.clients.dec();
+    }
+}
+
+async fn serve(
+    presence: &Presence,
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
     stop: impl Future<Output = ()>,
 ) -> Closing {
-    let bridge = Arc::clone(bridge);
+    let (bridge, outbox, peer) = (Arc::clone(&presence.bridge), Arc::clone(&presence.outbox), presence.peer);
     let Some(tls) = tls else {
         return connection::serve(bridge, outbox, peer, stream.into_split(), stop).await;
     };

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use ros_observer::{Error, Node, SpinnerHandle, TakeIn};
+use tokio::sync::watch;
 use unity_protocol::encode;
 
 use crate::access::Access;
@@ -30,6 +31,8 @@ pub(crate) struct Bridge {
     /// By the full names of the services.
     offered: Mutex<HashMap<String, Weak<OfferedService>>>,
     clients: Mutex<BTreeMap<SocketAddr, Connected>>,
+    /// Counts the changes of the graph.
+    changes: watch::Sender<u64>,
 }
 
 /// A client that is there.
@@ -56,10 +59,11 @@ impl Bridge {
             followed: Mutex::default(),
             offered: Mutex::default(),
             clients: Mutex::default(),
+            changes: watch::Sender::new(0),
         }
     }
 
-    /// The full name of a topic or a service that a client may have.
+    /// The full name of a topic or a service that a client may have. Waits for the middleware.
     pub(crate) fn allowed(&self, operation: Operation, name: &str) -> Result<String, Refusal> {
         let full_name = match operation {
             Operation::Subscribe | Operation::Publish => self.node.resolve_topic(name)?,
@@ -75,14 +79,23 @@ impl Bridge {
         followed.push(Arc::downgrade(topic));
     }
 
-    /// Looks at the publishers of all topics that clients follow. For when the graph has changed.
-    pub(crate) fn look_at_publishers(&self) {
+    /// Looks at the publishers of all topics that clients follow, when the graph has changed; else at those alone that could not
+    /// be subscribed to. Whoever waits for a change is told.
+    pub(crate) fn look(&self, graph_changed: bool) {
         let followed: Vec<_> = lock(&self.followed).iter().filter_map(Weak::upgrade).collect();
-        for topic in followed {
+        for topic in followed.iter().filter(|topic| graph_changed || !topic.is_subscribed()) {
             if let Err(error) = topic.look(self) {
-                tracing::warn!(topic = topic.full_name(), %error, "a topic could not be subscribed to as its publishers ask for");
+                topic.tell(&error);
             }
         }
+        if graph_changed {
+            self.changes.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    /// Tells of changes of the graph.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// Whoever offered this service before does so no longer: the newest client is there most likely, and two servers of one
@@ -97,7 +110,7 @@ impl Bridge {
         }
     }
 
-    /// All topics that clients may subscribe to, as the command `__topic_list` is answered.
+    /// All topics that clients may subscribe to, as the command `__topic_list` is answered. Waits for the middleware.
     pub(crate) fn topic_list(&self) -> Result<Bytes, Error> {
         let topics = self.node.topics()?;
         let allowed = topics.iter().filter(|(topic, _)| self.access.check(Operation::Subscribe, topic).is_ok());

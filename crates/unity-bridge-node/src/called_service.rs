@@ -5,15 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ros_observer::{Error, SerializedClient, ServiceType};
-use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, timeout};
 
+use crate::blocking::blocking;
 use crate::bridge::Bridge;
 use crate::faults::Refusal;
 use crate::metrics::{Direction, ServiceMetrics};
-
-/// How often a service that is not offered yet is looked for: discovery has no event for one alone.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Who waits for which response, by the middleware's numbers.
 type Waiting = Arc<Mutex<HashMap<i64, oneshot::Sender<Vec<u8>>>>>;
@@ -21,9 +19,11 @@ type Waiting = Arc<Mutex<HashMap<i64, oneshot::Sender<Vec<u8>>>>>;
 pub(crate) struct CalledService {
     full_name: String,
     service_type: String,
-    client: SerializedClient,
+    client: Arc<SerializedClient>,
     waiting: Waiting,
     metrics: ServiceMetrics,
+    /// Of the graph, with which a service comes.
+    changes: watch::Receiver<u64>,
 }
 
 impl CalledService {
@@ -41,7 +41,7 @@ impl CalledService {
         })?;
         bridge.spinner.add_client(&client)?;
         let metrics = bridge.metrics.service(&full_name, Direction::FromClient);
-        Ok(Self { full_name, service_type, client, waiting, metrics })
+        Ok(Self { full_name, service_type, client: Arc::new(client), waiting, metrics, changes: bridge.changes() })
     }
 
     pub(crate) fn is(&self, full_name: &str, service_type: &str) -> bool {
@@ -50,7 +50,7 @@ impl CalledService {
 
     /// Asks the service, once it is offered, and waits for the response: no longer than that altogether.
     pub(crate) async fn call(&self, request: &[u8], within: Duration) -> Result<Vec<u8>, Refusal> {
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         timeout(within, self.offer()).await.map_err(|_| Refusal::NotOffered(within))??;
         self.metrics.requests.inc();
         let (number, response) = self.send(request)?;
@@ -69,11 +69,16 @@ impl CalledService {
         self.client.service_type().default_response()
     }
 
+    /// Waits until somebody offers the service.
     async fn offer(&self) -> Result<(), Error> {
-        while !self.client.is_offered()? {
-            sleep(LOOK_EVERY).await;
+        let mut changes = self.changes.clone();
+        loop {
+            changes.mark_unchanged();
+            let client = Arc::clone(&self.client);
+            if blocking(move || client.is_offered()).await? || changes.changed().await.is_err() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     fn send(&self, request: &[u8]) -> Result<(i64, oneshot::Receiver<Vec<u8>>), Error> {

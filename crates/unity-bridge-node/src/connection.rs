@@ -8,11 +8,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio::task::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout};
 use unity_protocol::{Decoder, encode};
 
+use crate::blocking::end_blocking;
 use crate::bridge::Bridge;
-use crate::client::{Client, in_background};
+use crate::client::Client;
 use crate::faults::Closing;
 use crate::offered_service::Asked;
 use crate::outbox::{Outbox, Outgoings};
@@ -62,7 +64,7 @@ pub(crate) async fn serve(
     }
     outbox.close();
     let Reader { mut stream, client, .. } = reader;
-    in_background(client).await;
+    end_blocking(client).await;
     // What has come and is not read would make the kernel take back what was sent.
     let mut sink = tokio::io::sink();
     let farewell = async { tokio::join!(writing, tokio::io::copy(&mut stream, &mut sink)) };
@@ -71,7 +73,7 @@ pub(crate) async fn serve(
 }
 
 async fn end<R>(reader: Reader<R>, closing: Closing) -> Closing {
-    in_background(reader.client).await;
+    end_blocking(reader.client).await;
     closing
 }
 
@@ -133,6 +135,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 sleep_until(due).await;
             }
             self.client.receive(frame).await;
+            // However many frames have come at once, others have their turn, and what they are answered is written.
+            consume_budget().await;
         }
         Ok(())
     }

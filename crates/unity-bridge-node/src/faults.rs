@@ -50,6 +50,10 @@ pub(crate) enum Refusal {
     Unregistered(&'static str),
     #[error("{0} calls wait for their responses already, as many as max_pending_calls allows")]
     TooManyCalls(usize),
+    #[error("requests of {0} bytes wait for their responses already, as many as max_queued_bytes allows")]
+    TooManyBytes(usize),
+    #[error("it is not offered any more by this client")]
+    NotOfferedAnyMore,
     #[error("nobody has offered the service within {0:?}")]
     NotOffered(Duration),
     #[error("it was not answered within {0:?}")]
@@ -65,6 +69,8 @@ impl Refusal {
             Self::Ros(_) => "ros",
             Self::Unregistered(_) => "unregistered",
             Self::TooManyCalls(_) => "too_many_calls",
+            Self::TooManyBytes(_) => "too_many_bytes",
+            Self::NotOfferedAnyMore => "not_offered_any_more",
             Self::NotOffered(_) => "not_offered",
             Self::TimedOut(_) => "timed_out",
         }

@@ -2,7 +2,9 @@
 
 mod accept;
 mod access;
+mod blocking;
 mod bridge;
+mod budget;
 mod called_service;
 mod client;
 mod connection;
@@ -13,8 +15,10 @@ mod metrics;
 mod node;
 mod offered_service;
 mod outbox;
+mod outgoing_call;
 mod parameters;
 mod rate;
+mod registrations;
 mod subscription_qos;
 mod tables;
 mod teller;

@@ -59,6 +59,7 @@ pub(crate) struct Metrics {
     pub(crate) unregistered_messages: IntCounter,
     messages_sent: IntCounterVec,
     dropped: IntCounterVec,
+    lost: IntCounterVec,
     queue_age: HistogramVec,
     published: IntCounterVec,
     unpublished: IntCounterVec,
@@ -76,6 +77,7 @@ pub(crate) struct FollowedMetrics {
     pub(crate) sent: IntCounter,
     pub(crate) dropped_for_depth: IntCounter,
     pub(crate) dropped_for_bytes: IntCounter,
+    pub(crate) lost: IntCounter,
     pub(crate) queue_age: Histogram,
     pub(crate) suppressed_echoes: IntCounter,
 }
@@ -153,6 +155,11 @@ impl Metrics {
                 "Messages for clients that did not read them in time.",
                 &["reason"],
             )?,
+            lost: by_topic.counter(
+                "unity_bridge_messages_lost_total",
+                "Messages missing in the sequence numbers of publishers, for each client since it subscribed.",
+                &[],
+            )?,
             queue_age: by_topic.histogram(
                 "unity_bridge_queue_age_seconds",
                 "Time that messages waited to be written.",
@@ -203,6 +210,7 @@ impl Metrics {
             sent: self.messages_sent.with_label_values(&[topic]),
             dropped_for_depth: self.dropped.with_label_values(&[topic, "queue_size"]),
             dropped_for_bytes: self.dropped.with_label_values(&[topic, "max_queued_bytes"]),
+            lost: self.lost.with_label_values(&[topic]),
             queue_age: self.queue_age.with_label_values(&[topic]),
             suppressed_echoes: self.suppressed_echoes.with_label_values(&[topic]),
         }

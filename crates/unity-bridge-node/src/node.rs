@@ -38,11 +38,7 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let access = Access::of(&startup.parameters);
     let bridge = Arc::new(Bridge::new(startup.node.clone(), spinner.handle(), settings, access, metrics));
     let watched = Arc::clone(&bridge);
-    let mut threads = [RosThread::spawn(spinner, clock, move |_, graph_changed, _| {
-        if graph_changed {
-            watched.look_at_publishers();
-        }
-    })?];
+    let mut threads = [RosThread::spawn(spinner, clock, move |_, graph_changed, _| watched.look(graph_changed))?];
     let address = listener.local_addr()?;
     // Ends before the thread above, which answers what the clients ask: what is bound later is dropped first.
     let clients = BridgeThread::spawn(listener, Arc::clone(&bridge), tls, clock)?;

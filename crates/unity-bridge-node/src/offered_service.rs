@@ -6,6 +6,7 @@ use ros_observer::{Error, RequestId, SerializedService, ServiceType};
 use tokio::sync::mpsc;
 
 use crate::bridge::Bridge;
+use crate::faults::{Operation, Refusal};
 use crate::metrics::{Direction, ServiceMetrics};
 use crate::teller::Teller;
 
@@ -14,7 +15,7 @@ pub(crate) struct OfferedService {
     pub(crate) name: String,
     full_name: String,
     service_type: String,
-    /// None once another client offers it.
+    /// None once it is not offered any more.
     service: Mutex<Option<SerializedService>>,
     pub(crate) metrics: ServiceMetrics,
     teller: Arc<Teller>,
@@ -42,11 +43,14 @@ impl OfferedService {
         teller: Arc<Teller>,
     ) -> Result<Self, Error> {
         let found = ServiceType::find(&service_type)?;
-        let (for_client, tell) = (name.clone(), Arc::clone(&teller));
+        let (for_client, tell, counts) = (name.clone(), Arc::clone(&teller), bridge.metrics.clone());
+        let max = bridge.settings.max_pending_calls;
         let service = SerializedService::new(found, &bridge.node, &full_name, move |id, request| {
             let one = Asked { service: for_client.clone(), id, request };
             if asked.try_send(one).is_err() {
-                tell.error(format!("{for_client}: a request was dropped, since too many wait for the client"));
+                let refusal = Refusal::TooManyCalls(max);
+                counts.refused(Operation::Offer, &refusal);
+                tell.error(format!("a request to {for_client} was dropped: {refusal}"));
             }
         })?;
         bridge.spinner.add_service(&service)?;
@@ -58,16 +62,25 @@ impl OfferedService {
         self.full_name == full_name && self.service_type == service_type
     }
 
-    /// Answers a request.
-    pub(crate) fn respond(&self, id: RequestId, response: &[u8]) -> Result<(), Error> {
+    /// Answers a request. May wait for whoever asked.
+    ///
+    /// # Errors
+    /// When it is offered no longer, it is no response of the type, or the middleware does not take it.
+    pub(crate) fn respond(&self, id: RequestId, response: &[u8]) -> Result<(), Refusal> {
         let service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who has taken it over has not got the request.
-        service.as_ref().map_or(Ok(()), |service| service.respond(id, response))
+        // Whoever has taken it over has not got the request.
+        let service = service.as_ref().ok_or(Refusal::NotOfferedAnyMore)?;
+        Ok(service.respond(id, response)?)
+    }
+
+    /// Offers it no longer.
+    pub(crate) fn end(&self) {
+        drop(self.service.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Offers it no longer, since another client does.
     pub(crate) fn withdraw(&self) {
-        self.service.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.end();
         self.teller.warn(format!("{}: another client offers this service now", self.name));
     }
 

@@ -6,20 +6,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures::task::AtomicWaker;
 
-use crate::topic_queue::{Backlog, TopicQueue, Waiting};
+use crate::budget::Budget;
+use crate::topic_queue::{TopicQueue, Waiting};
 
 /// What the endpoint says of itself: a command, or the frames of a service call in a row.
 const CONTROLS_MAX: usize = 1024;
 
-/// Filled from any thread, emptied by the one that writes.
+/// Filled from any thread, emptied by the one that writes. Whoever brings a message waits for nobody, and takes a lock only where
+/// there is no room for it.
 pub(crate) struct Outbox {
-    backlog: Arc<Backlog>,
-    /// For the commands, which are few; messages do not pass it.
-    controls: Mutex<VecDeque<Bytes>>,
+    /// What messages may take.
+    budget: Arc<Budget>,
+    controls: Mutex<Controls>,
     topics: Mutex<Topics>,
+    /// Wakes whoever writes to the client.
+    waker: AtomicWaker,
     is_closed: AtomicBool,
     is_stalled: AtomicBool,
+}
+
+/// For what has to be said, which is little. As many bytes as of messages may wait, and anything if nothing else does.
+#[derive(Default)]
+struct Controls {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
 }
 
 #[derive(Default)]
@@ -42,29 +54,57 @@ pub(crate) enum Outgoing {
 impl Outbox {
     pub(crate) fn new(bytes_max: usize) -> Self {
         Self {
-            backlog: Arc::new(Backlog::new(bytes_max)),
+            budget: Arc::new(Budget::new(bytes_max)),
             controls: Mutex::default(),
             topics: Mutex::default(),
+            waker: AtomicWaker::new(),
             is_closed: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
         }
     }
 
-    pub(crate) fn backlog(&self) -> &Arc<Backlog> {
-        &self.backlog
+    /// The bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.budget.taken() + lock(&self.controls).bytes
     }
 
     /// Has frames written, in a row and before all messages. Where too much of this waits, the client does not read, and
     /// what it was promised cannot be kept: it is stalled from then on.
     pub(crate) fn push_control(&self, frames: Bytes) {
-        let mut controls = self.controls();
-        if controls.len() >= CONTROLS_MAX || !self.backlog.reserve(frames.len()) {
-            self.is_stalled.store(true, Ordering::Relaxed);
+        let mut controls = lock(&self.controls);
+        let bytes = controls.bytes.saturating_add(frames.len());
+        let has_room = controls.frames.len() < CONTROLS_MAX && bytes <= self.budget.bytes_max();
+        if has_room || controls.frames.is_empty() {
+            controls.bytes = bytes;
+            controls.frames.push_back(frames);
         } else {
-            controls.push_back(frames);
+            self.is_stalled.store(true, Ordering::Relaxed);
         }
         drop(controls);
-        self.backlog.waker.wake();
+        self.waker.wake();
+    }
+
+    /// Has a message written. Where too many bytes wait, the topic that has the most of them loses its oldest messages.
+    pub(crate) fn push(&self, queue: &TopicQueue, message: &[u8]) {
+        let is_too_large = message.len() > self.budget.bytes_max();
+        let share = loop {
+            match self.budget.take(message.len()) {
+                Some(share) => break share,
+                None if !is_too_large && self.make_room() => {}
+                None => return queue.metrics.dropped_for_bytes.inc(),
+            }
+        };
+        queue.push(message, share);
+        self.waker.wake();
+    }
+
+    /// Whether a message could be dropped for another.
+    fn make_room(&self) -> bool {
+        let topics = lock(&self.topics);
+        let Some(largest) = topics.queues.iter().max_by_key(|queue| queue.bytes()) else { return false };
+        let has_dropped = largest.pop().is_some();
+        largest.metrics.dropped_for_bytes.inc_by(u64::from(has_dropped));
+        has_dropped
     }
 
     /// Whether something could not be said that has to be.
@@ -85,24 +125,25 @@ impl Outbox {
     /// Ends the writing as soon as the commands that wait are written.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
-        self.backlog.waker.wake();
+        self.waker.wake();
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<TopicQueue>>)) {
-        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = lock(&self.topics);
         change(&mut topics.queues);
         topics.edition += 1;
     }
 
-    fn controls(&self) -> MutexGuard<'_, VecDeque<Bytes>> {
-        self.controls.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn pop_control(&self) -> Option<Bytes> {
-        let frames = self.controls().pop_front()?;
-        self.backlog.release(frames.len());
+        let mut controls = lock(&self.controls);
+        let frames = controls.frames.pop_front()?;
+        controls.bytes -= frames.len();
         Some(frames)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Takes out what is to be written. There is one for each outbox.
@@ -128,7 +169,7 @@ impl Outgoings {
         if let Some(outgoing) = self.take() {
             return Poll::Ready(outgoing);
         }
-        self.outbox.backlog.waker.register(context.waker());
+        self.outbox.waker.register(context.waker());
         // What came before the waker was there has not woken it.
         self.take().map_or(Poll::Pending, Poll::Ready)
     }
@@ -148,7 +189,7 @@ impl Outgoings {
     }
 
     fn look_for_changes(&mut self) {
-        let topics = self.outbox.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        let topics = lock(&self.outbox.topics);
         if topics.edition != self.edition {
             self.queues.clone_from(&topics.queues);
             self.edition = topics.edition;
@@ -164,8 +205,7 @@ mod tests {
     use crate::metrics::FollowedMetrics;
 
     fn queue(outbox: &Outbox, topic: &str) -> Arc<TopicQueue> {
-        let metrics = FollowedMetrics::unregistered();
-        let queue = Arc::new(TopicQueue::new(topic.to_owned(), 4, Arc::clone(outbox.backlog()), metrics));
+        let queue = Arc::new(TopicQueue::new(topic.to_owned(), 4, FollowedMetrics::unregistered()));
         outbox.add(Arc::clone(&queue));
         queue
     }
@@ -191,30 +231,55 @@ mod tests {
         let mut outgoings = Outgoings::new(Arc::clone(&outbox));
         let (images, states) = (queue(&outbox, "/images"), queue(&outbox, "/states"));
         for message in [b"1", b"2", b"3"] {
-            images.push(message);
+            outbox.push(&images, message);
         }
-        states.push(b"1");
+        outbox.push(&states, b"1");
         outbox.push_control(Bytes::from_static(b"command"));
         assert_eq!(written(&mut outgoings), ["command", "/images 1", "/states 1", "/images 2", "/images 3"]);
         outbox.remove(&images);
-        images.push(b"4");
-        states.push(b"2");
+        outbox.push(&images, b"4");
+        outbox.push(&states, b"2");
         assert_eq!(written(&mut outgoings), ["/states 2"]);
+    }
+
+    #[test]
+    fn messages_that_wait_leave_room_for_what_has_to_be_said() {
+        let outbox = Outbox::new(10);
+        outbox.push(&queue(&outbox, "/states"), b"1234567890");
+        outbox.push_control(Bytes::from_static(b"1234567890"));
+        assert_eq!((outbox.is_stalled(), outbox.bytes()), (false, 20));
+    }
+
+    #[test]
+    fn where_too_many_bytes_wait_the_topic_that_has_most_makes_room() {
+        let outbox = Arc::new(Outbox::new(10));
+        let (images, states, clouds) =
+            (queue(&outbox, "/images"), queue(&outbox, "/states"), queue(&outbox, "/clouds"));
+        outbox.push(&images, b"1234567");
+        outbox.push(&states, b"1");
+        outbox.push(&clouds, b"23456789");
+        outbox.push(&states, b"2");
+        // More than there may ever be.
+        outbox.push(&images, b"12345678901");
+        assert_eq!(written(&mut Outgoings::new(Arc::clone(&outbox))), ["/states 1", "/clouds 23456789", "/states 2"]);
+        let dropped = [images, states, clouds].map(|queue| queue.metrics.dropped_for_bytes.get());
+        assert_eq!((dropped, outbox.bytes()), ([2, 0, 0], 0));
     }
 
     #[test]
     fn a_client_that_does_not_read_its_commands_is_stalled() {
         let outbox = Outbox::new(10);
-        outbox.push_control(Bytes::from_static(b"12345"));
+        // Alone it may be of any length: whoever asked for it waits for it.
+        outbox.push_control(Bytes::from_static(b"12345678901"));
         assert!(!outbox.is_stalled());
-        outbox.push_control(Bytes::from_static(b"123456"));
+        outbox.push_control(Bytes::from_static(b"1"));
         assert!(outbox.is_stalled());
     }
 
     #[test]
     fn the_last_word_is_written_before_the_end_and_no_message() {
         let outbox = Arc::new(Outbox::new(1000));
-        queue(&outbox, "/states").push(b"1");
+        outbox.push(&queue(&outbox, "/states"), b"1");
         outbox.push_control(Bytes::from_static(b"why"));
         outbox.close();
         assert_eq!(written(&mut Outgoings::new(outbox)), ["why"]);

@@ -7,6 +7,7 @@ use node_runtime::{Constraint, Declaration, NodeInfo, Parameters};
 use r2r::ParameterValue;
 use unity_protocol::Limits;
 
+use crate::subscription_qos::is_latched;
 use crate::tls::{CERTIFICATE, CLIENT_CA, KEY};
 
 pub(crate) const NODE: NodeInfo = NodeInfo {
@@ -29,6 +30,7 @@ const OTHER_ADDRESS: &str = "ROS_IP";
 const OTHER_PORT: &str = "ROS_TCP_PORT";
 const DEFAULT_ADDRESS: &str = "127.0.0.1";
 const DEFAULT_PORT: i64 = 10_000;
+const NOT_GIVEN: i64 = -1;
 
 #[allow(clippy::too_many_lines, reason = "a list of parameters, each told in full")]
 pub(crate) fn declarations() -> Vec<Declaration> {
@@ -64,9 +66,9 @@ pub(crate) fn declarations() -> Vec<Declaration> {
         fixed(OTHER_ADDRESS, text(""), "Another name of tcp_address, that of the Python endpoint.", Constraint::Any),
         fixed(
             OTHER_PORT,
-            ParameterValue::Integer(DEFAULT_PORT),
-            "Another name of tcp_port, that of the Python endpoint.",
-            PORT,
+            ParameterValue::Integer(NOT_GIVEN),
+            "Another name of tcp_port, that of the Python endpoint; -1: not given.",
+            Constraint::Integer { min: NOT_GIVEN, max: u16::MAX as i64 },
         ),
         fixed(
             CERTIFICATE,
@@ -116,12 +118,24 @@ pub(crate) fn declarations() -> Vec<Declaration> {
         integer(
             "max_queued_bytes",
             64 << 20,
-            "Bytes that may wait for one client; beyond, the oldest messages of a topic are dropped for its newest.",
+            "Bytes of messages that may wait for one client; beyond, the topic that has most of them loses its oldest.",
             1024,
             BYTES_MAX,
         ),
-        integer("queue_size", 10, "Messages of a topic that wait for a client, unless it asks otherwise.", 1, 10_000),
-        integer("image_queue_size", 1, "The same for sensor_msgs/msg/Image and CompressedImage.", 1, 10_000),
+        integer(
+            "queue_size",
+            10,
+            "Messages of a topic that wait for a client, unless it asks otherwise.",
+            1,
+            QUEUE_SIZE_MAX.into(),
+        ),
+        integer(
+            "image_queue_size",
+            1,
+            "The same for sensor_msgs/msg/Image and CompressedImage.",
+            1,
+            QUEUE_SIZE_MAX.into(),
+        ),
         seconds("service_timeout", 5.0, "Seconds within which a service, of ROS or of a client, has to answer."),
         fixed(
             "service_failure_mode",
@@ -167,8 +181,22 @@ pub(crate) struct Settings {
     pub(crate) suppress_echo: bool,
 }
 
-/// The longest queue that a client can ask for.
-const QUEUE_SIZE_MAX: u32 = 10_000;
+/// The longest queue that can be asked for; its places are made at once.
+const QUEUE_SIZE_MAX: u32 = 1000;
+
+/// Messages of a topic that is latched by convention: each of its publishers sends some at once, once for all.
+const LATCHED_QUEUE_SIZE: usize = 100;
+
+/// What the middleware keeps at most of what a client publishes, until subscribers have it: its bytes are not limited.
+const PUBLISHER_DEPTH_MAX: u32 = 100;
+
+/// Images are large, and only the newest is of use.
+const IMAGE_TYPES: [&str; 2] = ["sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"];
+
+/// The depth of a publisher whose client wants this one.
+pub(crate) fn publisher_depth(wanted: u32) -> usize {
+    wanted.clamp(1, PUBLISHER_DEPTH_MAX) as usize
+}
 
 impl Settings {
     pub(crate) fn of(parameters: &Parameters) -> Self {
@@ -193,11 +221,12 @@ impl Settings {
         }
     }
 
-    /// How many messages of a topic wait.
-    pub(crate) fn queue_size(&self, wanted: Option<u32>, is_image: bool) -> usize {
+    /// How many messages of a topic of this full name wait.
+    pub(crate) fn queue_size(&self, wanted: Option<u32>, topic: &str, message_type: &str) -> usize {
         match wanted {
             Some(wanted) => wanted.clamp(1, QUEUE_SIZE_MAX) as usize,
-            None if is_image => self.image_queue_size,
+            None if is_latched(topic) => LATCHED_QUEUE_SIZE.max(self.queue_size),
+            None if IMAGE_TYPES.contains(&message_type) => self.image_queue_size,
             None => self.queue_size,
         }
     }
@@ -208,27 +237,27 @@ impl Settings {
 /// # Errors
 /// When it is no address, or one is given twice by different names.
 pub(crate) fn listen_address(parameters: &Parameters) -> Result<ListenAddress, String> {
-    let text = |name| parameters.get::<String>(name);
-    let host = one_of([ADDRESS, OTHER_ADDRESS], text(ADDRESS), text(OTHER_ADDRESS), |host| {
-        host == DEFAULT_ADDRESS || host.is_empty()
-    })?;
-    let port = |name| parameters.get::<i64>(name);
-    let port = one_of([PORT_NAME, OTHER_PORT], port(PORT_NAME), port(OTHER_PORT), |port| *port == DEFAULT_PORT)?;
+    let (host, other_host) = (parameters.get::<String>(ADDRESS), parameters.get::<String>(OTHER_ADDRESS));
+    let other_host = Some(other_host).filter(|other| !other.is_empty());
+    let host = one_of([ADDRESS, OTHER_ADDRESS], host, &DEFAULT_ADDRESS.to_owned(), other_host)?;
+    let (port, other_port) = (parameters.get::<i64>(PORT_NAME), parameters.get::<i64>(OTHER_PORT));
+    let other_port = Some(other_port).filter(|other| *other != NOT_GIVEN);
+    let port = one_of([PORT_NAME, OTHER_PORT], port, &DEFAULT_PORT, other_port)?;
     let host = match host.as_str() {
-        "" => DEFAULT_ADDRESS.to_owned(),
+        // Nothing would stand for every interface.
+        "" => return Err(format!("parameter {ADDRESS}: is empty; 0.0.0.0 is every interface")),
         host if host.contains(':') && !host.starts_with('[') => format!("[{host}]"),
         host => host.to_owned(),
     };
     format!("{host}:{port}").parse().map_err(|error| format!("parameters {ADDRESS} and {PORT_NAME}: {error}"))
 }
 
-/// The value that is given by one of two names, or the first one.
-fn one_of<T: PartialEq>(names: [&str; 2], first: T, second: T, is_default: impl Fn(&T) -> bool) -> Result<T, String> {
-    match (is_default(&first), is_default(&second)) {
-        (_, true) => Ok(first),
-        (true, false) => Ok(second),
-        (false, false) if first == second => Ok(first),
-        (false, false) => Err(format!("parameters {} and {} mean the same and differ: give one", names[0], names[1])),
+/// The value that is given by one of two names; nobody can tell a first one that is the default from one that is not given.
+fn one_of<T: PartialEq>(names: [&str; 2], first: T, default: &T, second: Option<T>) -> Result<T, String> {
+    match second {
+        Some(second) if first == *default || first == second => Ok(second),
+        Some(_) => Err(format!("parameters {} and {} mean the same and differ: give one", names[0], names[1])),
+        None => Ok(first),
     }
 }
 
@@ -251,6 +280,10 @@ mod tests {
         assert_eq!(address(&[(PORT_NAME, number(7)), (OTHER_PORT, number(7))]).as_deref(), Ok("127.0.0.1:7"));
         let told = address(&[(PORT_NAME, number(7)), (OTHER_PORT, number(8))]).expect_err("two ports");
         assert!(told.contains("tcp_port") && told.contains("ROS_TCP_PORT"), "{told}");
+        // The narrower one by the other name is not to be passed over.
+        let two = [(ADDRESS, text("0.0.0.0")), (OTHER_ADDRESS, text("127.0.0.1"))];
+        assert!(address(&two).expect_err("two addresses").contains("ROS_IP"));
+        assert!(address(&[(ADDRESS, text(""))]).expect_err("none").contains("every interface"));
         assert!(address(&[(ADDRESS, text("no host"))]).expect_err("no address").contains("tcp_address"));
     }
 

@@ -3,12 +3,17 @@
 use ros_observer::{Durability, Endpoint, Qos, Reliability};
 use unity_protocol::{Durability as WantedDurability, QosRequest, Reliability as WantedReliability};
 
-/// Topics that are published once, by convention with transient local durability: the robot's description, by any namespace,
-/// and the transforms that do not change (REP 105; tf2_ros::StaticTransformBroadcaster).
+/// Topics that are published once, by convention with transient local durability: the robot's description, in any namespace,
+/// and the transforms that do not change (tf2_ros::StaticTransformBroadcaster).
 const LATCHED: [&str; 2] = ["/tf_static", "/robot_description"];
 
 /// Samples that the middleware keeps for us at least: it hands them out as they come, but that may take a while.
 const DEPTH_MIN: usize = 10;
+
+/// Whether a topic of this full name is published once, by convention.
+pub(crate) fn is_latched(topic: &str) -> bool {
+    LATCHED.iter().any(|latched| topic.ends_with(latched))
+}
 
 /// What one publisher offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +33,8 @@ pub(crate) fn subscription_qos(topic: &str, offers: &[Offer], wanted: QosRequest
     let durability = match wanted.durability {
         Some(WantedDurability::TransientLocal) => Durability::TransientLocal,
         Some(WantedDurability::Volatile) => Durability::Volatile,
-        None if offers.is_empty() && LATCHED.iter().any(|latched| topic.ends_with(latched)) => {
-            Durability::TransientLocal
-        }
+        // Whoever publishes them otherwise is at fault, and not to keep the others' from who comes late.
+        None if is_latched(topic) => Durability::TransientLocal,
         None if !offers.is_empty() && offers.iter().all(|offer| offer.is_latched) => Durability::TransientLocal,
         None => Durability::Volatile,
     };
@@ -77,11 +81,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_latched_by_convention_is_asked_for_so_until_a_publisher_says_otherwise() {
+    fn what_is_latched_by_convention_is_asked_for_so_whoever_publishes() {
         let any = QosRequest::default();
         for topic in ["/tf_static", "/robot_description", "/robot1/robot_description"] {
-            assert_eq!(chosen(topic, &[], any), (Reliability::Reliable, Durability::TransientLocal), "{topic}");
-            assert_eq!(chosen(topic, &[RELIABLE], any), (Reliability::Reliable, Durability::Volatile), "{topic}");
+            for offers in [&[][..], &[RELIABLE], &[LATCHING]] {
+                assert_eq!(chosen(topic, offers, any), (Reliability::Reliable, Durability::TransientLocal), "{topic}");
+            }
         }
         assert_eq!(chosen("/my_tf_static", &[], any), (Reliability::BestEffort, Durability::Volatile));
     }

@@ -10,7 +10,7 @@ pub(crate) fn tables(bridge: Arc<Bridge>) -> Arc<dyn Fn() -> Vec<Table> + Send +
     Arc::new(move || {
         let clients = bridge.clients();
         let rows = clients.iter().map(|(peer, connected)| {
-            let (since, waiting) = (connected.since.elapsed(), connected.outbox.backlog().bytes());
+            let (since, waiting) = (connected.since.elapsed(), connected.outbox.bytes());
             vec![peer.to_string(), format!("{} s", since.as_secs()), waiting.to_string()]
         });
         vec![Table {

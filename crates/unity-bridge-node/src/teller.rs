@@ -27,6 +27,10 @@ impl Teller {
         Self { peer, outbox, rate: Mutex::new(Rate::new(TEXTS_PER_SECOND, Instant::now())), metrics }
     }
 
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     /// Says that the client did not get what it wanted.
     pub(crate) fn error(&self, text: impl Display) {
         self.tell(&text.to_string(), encode::error);

@@ -12,8 +12,8 @@ use joint_state::{Recorder, Snapshot};
 use node_runtime::{MonotonicClock, system_time_ns};
 use r2r::sensor_msgs::msg::JointState;
 use r2r::std_msgs::msg::String as Text;
-use ros_observer::{Error, MessageType, Node, Qos, QosPolicy, Spinner, Subscription, TakeIn};
-use topic_watch::Forget;
+use ros_observer::{Error, MessageType, Node, Qos, Spinner, Subscription, TakeIn};
+use topic_watch::{Forget, Unserving};
 
 use super::joint_command::{CommandType, JointCommands};
 use super::limit_families::{LimitFamilies, Rejections};
@@ -50,8 +50,7 @@ pub(crate) struct Following {
 /// One robot: the namespace of its description.
 pub(crate) struct Robot {
     description: Subscription,
-    /// Publishers whose descriptions the middleware does not hand out, of which is known.
-    unserving: u64,
+    unserving: Unserving,
     /// Once there is a description, and as soon as that is possible.
     states: Option<Subscription>,
     states_warning: Warning,
@@ -115,7 +114,7 @@ impl Robot {
         spinner.add_subscription(&description);
         Ok(Self {
             description,
-            unserving: 0,
+            unserving: Unserving::default(),
             states: None,
             states_warning: Warning::default(),
             missed_since_ns: None,
@@ -134,13 +133,8 @@ impl Robot {
 
     /// Counts descriptions that do not come at all: the subscription is latched, and a publisher may not be.
     pub(crate) fn look_at_description(&mut self, now_ns: u64) -> Result<(), Error> {
-        let events = self.description.qos_events()?;
-        let policy = events.last_policy.map_or("another policy", QosPolicy::name);
-        for _ in self.unserving..events.incompatible {
-            let reason = format!("a publisher does not serve this node, by its {policy}");
-            locked(&self.model).reject(&self.description_topic, &reason, now_ns);
-        }
-        self.unserving = events.incompatible;
+        let (found, reason) = self.unserving.found(&self.description)?;
+        (0..found).for_each(|_| locked(&self.model).reject(&self.description_topic, &reason, now_ns));
         Ok(())
     }
 

@@ -49,6 +49,10 @@ impl Synchronizer {
         let pairing = pairing(&self.streams, self.aligner.current());
         let Some(joint) = self.joints.get_mut(id) else { return };
         joint.analysed_ns = Some(now_ns);
+        if pairing.is_off_clock(joint) {
+            joint.analysis = None;
+            return;
+        }
         let silence_ns = Source::ALL.into_iter().filter_map(|source| joint.silence_ns(source, now_ns)).max();
         if silence_ns > Some(nanoseconds(self.settings.stale_timeout_seconds)) {
             // The same samples again would tell the same, as if it were so now.
@@ -107,11 +111,12 @@ impl Synchronizer {
         }
         let lost_ns = nanoseconds(self.settings.lost_timeout_seconds);
         self.tick.compared = count;
-        self.tick.missing = self.joints.iter().filter(|joint| joint.is_missing(now_ns, lost_ns)).count() as u32;
+        self.tick.missing = self.joints.missing(now_ns, lost_ns);
         self.tick.mean_error = (count > 0).then(|| sum / f64::from(count));
         self.tick.worst_error = worst;
         let quality = |mean_error: f64| (1.0 - mean_error / self.settings.state_threshold).clamp(0.0, 1.0);
         self.tick.quality = self.tick.mean_error.map(quality);
+        let pairing = pairing(&self.streams, self.aligner.current());
         let [reference, twin] = &self.streams;
         let delay_ns = reference.map.delay_ns().max(twin.map.delay_ns());
         let evidence = Evidence {
@@ -122,6 +127,7 @@ impl Synchronizer {
             mean_error: self.tick.mean_error,
             worst_error: worst,
             are_joints_missing: self.tick.missing > 0,
+            do_clocks_differ: self.joints.iter().any(|joint| pairing.is_off_clock(joint)),
         };
         self.tick.transition = self.machine.update(evidence, now_ns);
         self.tick.state = self.machine.state();
@@ -173,12 +179,16 @@ impl Synchronizer {
         Some(progress)
     }
 
-    /// Whether there are errors, and none of a joint of which too little is known or which is near a divergence.
+    /// Whether there are errors, of every joint that is expected, and none of a joint of which too little is known or which
+    /// is near a divergence.
     fn are_all_near(&self) -> bool {
-        let mut errors =
-            self.joints.iter().zip(&self.tick.joints).filter_map(|(joint, tick)| Some((joint, tick.error?)));
-        let is_near = |error: f64| self.machine.is_far_from_divergence(error);
-        self.tick.mean_error.is_some() && errors.all(|(joint, error)| joint.is_judged && is_near(error.judged().abs()))
+        let is_near = |joint: &Joint, error: f64| joint.is_judged && self.machine.is_far_from_divergence(error);
+        let mut joints = self.joints.iter().zip(&self.tick.joints);
+        let are_all_near = joints.all(|(joint, tick)| match tick.error {
+            Some(error) => is_near(joint, error.judged().abs()),
+            None => !joint.is_expected,
+        });
+        self.tick.mean_error.is_some() && self.joints.unheard_of() == 0 && are_all_near
     }
 }
 
