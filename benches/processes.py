@@ -172,6 +172,11 @@ class Process:
     def rss_bytes(self):
         return psutil.Process(self.child.pid).memory_info().rss
 
+    def rss_bytes_max(self):
+        """The most resident memory that it has had so far."""
+        status = Path(f"/proc/{self.child.pid}/status").read_text()
+        return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024
+
 
 def processors_used(processes, window_seconds):
     """How many processors each of them keeps busy."""

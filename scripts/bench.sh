@@ -6,5 +6,6 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." >/dev/null && pwd -P)"
 
 cd "$root"
 scripts/with-ros.sh cargo build --release \
-    --package load --package ros-metrics-exporter --package monitoring-node --package synchronization-node
+    --package load --package ros-metrics-exporter --package monitoring-node --package synchronization-node \
+    --package unity-bridge-node
 exec scripts/with-ros.sh python3 benches/bench.py --bin-dir "${CARGO_TARGET_DIR:-target}/release" "$@"

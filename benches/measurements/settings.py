@@ -3,10 +3,11 @@
 import sys
 from dataclasses import dataclass
 
+from bridges import BRIDGES
 from processes import RECEIVERS, Bench
 from watchers import WATCHERS
 
-CONTENDERS = {**RECEIVERS, **WATCHERS}
+CONTENDERS = {**RECEIVERS, **WATCHERS, **BRIDGES}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-//! What the programs of the benchmark share: messages, a load as it runs, its pace, signals and the cost of a process.
+//! What the programs of the benchmark share: messages, a load as it runs, its pace, what times say, signals
+//! and the cost of a process.
 //!
 //! Invariant: nothing here allocates or computes per message more than it must, so that a measurement shows the
 //! receiver's limit and not the load's. Not for: anything that a node ships with.
@@ -6,6 +7,7 @@
 pub mod cost;
 pub mod message;
 pub mod pace;
+pub mod percentiles;
 pub mod publishing;
 pub mod signals;
 

@@ -14,7 +14,7 @@ use clap::Parser;
 use futures::StreamExt;
 use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt;
-use load::message::CompressedImageMessage;
+use load::message::ImageMessage;
 use load::{Reliability, signals};
 
 /// Longest wait for a message; nothing else ends it.
@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     let mut pool = LocalPool::new();
     for topic in &arguments.topics {
         let messages = node
-            .subscribe_raw(topic, CompressedImageMessage::TYPE, arguments.qos.profile(arguments.depth))
+            .subscribe_raw(topic, ImageMessage::COMPRESSED_TYPE, arguments.qos.profile(arguments.depth))
             .with_context(|| format!("cannot subscribe to {topic:?}"))?;
         let taken = Arc::clone(&taken);
         let count = move |_: Vec<u8>| {

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use load::pace::Pace;
 use load::publishing::rate;
-use load::signals;
+use load::{percentiles, signals};
 use r2r::std_srvs::srv::Trigger;
 use ros_observer::{Client, Context, GuardCondition, Node, ResponseInfo, Spinner};
 
@@ -122,23 +122,11 @@ impl Outcomes {
         self.round_trips.extend(round_trip);
     }
 
-    fn into_json(mut self) -> String {
-        self.round_trips.sort_unstable();
-        let [p50, p99, max] = [50, 99, 100].map(|percent| match percentile(&self.round_trips, percent) {
-            Some(round_trip) => format!("{:.9}", round_trip.as_secs_f64()),
-            None => "null".to_owned(),
-        });
+    fn into_json(self) -> String {
         let (asked, answered) = (self.asked, self.round_trips.len());
-        format!(
-            r#"{{"asked": {asked}, "answered": {answered}, "p50_seconds": {p50}, "p99_seconds": {p99}, "max_seconds": {max}}}"#
-        )
+        let times = percentiles::json_fields(self.round_trips);
+        format!(r#"{{"asked": {asked}, "answered": {answered}, {times}}}"#)
     }
-}
-
-/// The smallest value that at least this share of them does not exceed; `None` where there are none.
-fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
-    let rank = (sorted.len() * percent).div_ceil(100);
-    sorted.get(rank.checked_sub(1)?).copied()
 }
 
 fn lock(outcomes: &Mutex<Outcomes>) -> MutexGuard<'_, Outcomes> {
@@ -171,19 +159,5 @@ mod tests {
         outcomes.add(None);
         let expected = r#"{"asked": 201, "answered": 200, "p50_seconds": 0.100000000, "p99_seconds": 0.198000000, "max_seconds": 0.200000000}"#;
         assert_eq!(outcomes.into_json(), expected);
-    }
-
-    #[test]
-    fn without_an_answer_there_is_no_time() {
-        let mut outcomes = Outcomes::default();
-        outcomes.add(None);
-        let expected = r#"{"asked": 1, "answered": 0, "p50_seconds": null, "p99_seconds": null, "max_seconds": null}"#;
-        assert_eq!(outcomes.into_json(), expected);
-    }
-
-    #[test]
-    fn a_single_answer_is_every_percentile() {
-        let sorted = [Duration::from_millis(3)];
-        assert_eq!([50, 99, 100].map(|percent| percentile(&sorted, percent)), [Some(sorted[0]); 3]);
     }
 }

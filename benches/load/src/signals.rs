@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The runtime that all programs await signals on; must be entered before signals are subscribed to.
+/// The runtime that all programs await signals on, and sockets; must be entered before signals are subscribed to.
 pub fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_io().build()
+    Builder::new_current_thread().enable_all().build()
 }
 
 /// Being asked to stop. From the moment it is made, these signals no longer end the process by themselves.
@@ -37,15 +37,21 @@ impl Termination {
 /// # Errors
 /// When the signals cannot be taken over.
 pub fn report_until_terminated(report: impl Fn()) -> Result<()> {
-    runtime()?.block_on(async {
-        let mut termination = Termination::new()?;
-        let mut asked = signal(SignalKind::user_defined1()).context("cannot take SIGUSR1")?;
-        report();
-        loop {
-            tokio::select! {
-                () = termination.requested() => return Ok(()),
-                _ = asked.recv() => report(),
-            }
+    runtime()?.block_on(reports(report))
+}
+
+/// The same, beside what else is awaited.
+///
+/// # Errors
+/// When the signals cannot be taken over.
+pub async fn reports(report: impl Fn()) -> Result<()> {
+    let mut termination = Termination::new()?;
+    let mut asked = signal(SignalKind::user_defined1()).context("cannot take SIGUSR1")?;
+    report();
+    loop {
+        tokio::select! {
+            () = termination.requested() => return Ok(()),
+            _ = asked.recv() => report(),
         }
-    })
+    }
 }

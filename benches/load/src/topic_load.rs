@@ -8,11 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use cdr::Stamp;
 use clap::Parser;
-use load::message::CompressedImageMessage;
+use load::message::{ImageMessage, ImageSize};
 use load::publishing::{self, LoadArguments, Source};
 use r2r::{Node, PublisherUntyped};
 
-/// Publishes sensor_msgs/msg/CompressedImage, with stamps, at a given rate.
+/// Publishes images, with stamps, at a given rate.
 #[derive(Debug, Clone, Parser)]
 #[command(version)]
 struct Arguments {
@@ -21,15 +21,18 @@ struct Arguments {
     topics: Vec<String>,
     #[command(flatten)]
     load: LoadArguments,
-    /// Size of a message as it travels
+    /// Size of a sensor_msgs/msg/CompressedImage as it travels
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(64..=64 << 20))]
     bytes: u32,
+    /// Publish sensor_msgs/msg/Image of this size in rgb8 instead
+    #[arg(long, value_name = "WIDTHxHEIGHT", conflicts_with = "bytes")]
+    raw_image: Option<ImageSize>,
 }
 
 /// All topics, which share one message.
 struct Topics {
     publishers: Vec<PublisherUntyped>,
-    message: CompressedImageMessage,
+    message: ImageMessage,
     next: usize,
 }
 
@@ -40,12 +43,16 @@ fn main() -> Result<()> {
 
 impl Topics {
     fn new(node: &mut Node, arguments: &Arguments) -> Result<Self> {
+        let message = match arguments.raw_image {
+            Some(size) => ImageMessage::raw(size),
+            None => ImageMessage::compressed(arguments.bytes as usize),
+        };
         let publisher = |topic: &String| {
-            node.create_publisher_untyped(topic, CompressedImageMessage::TYPE, arguments.load.qos())
+            node.create_publisher_untyped(topic, message.type_name(), arguments.load.qos())
                 .with_context(|| format!("cannot publish on {topic:?}"))
         };
         let publishers = arguments.topics.iter().map(publisher).collect::<Result<_>>()?;
-        Ok(Self { publishers, message: CompressedImageMessage::new(arguments.bytes as usize), next: 0 })
+        Ok(Self { publishers, message, next: 0 })
     }
 }
 

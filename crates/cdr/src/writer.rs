@@ -31,6 +31,11 @@ impl Writer {
         self.bytes.len()
     }
 
+    /// A `u8`, or a `bool`.
+    pub fn u8(&mut self, value: u8) {
+        self.bytes.push(value);
+    }
+
     /// A `u32`, or an `i32` as its bits.
     pub fn u32(&mut self, value: u32) -> Range<usize> {
         self.align(size_of::<u32>());
@@ -123,6 +128,7 @@ mod tests {
         let doubles = writer.doubles(2);
         let none = writer.doubles(0);
         writer.octets(3);
+        writer.u8(7);
         assert_eq!((stamp, value, doubles, none), (4..12, 28..36, 44..60, 64..64));
         let bytes = writer.into_bytes();
         let mut reader = Reader::open(&bytes).expect("an encapsulation header");
@@ -133,7 +139,7 @@ mod tests {
         assert_eq!(reader.take(8), Ok(&1.5_f64.to_le_bytes()[..]));
         assert_eq!(reader.doubles(2).map(<[_]>::len), Ok(2));
         assert_eq!(reader.doubles(2).map(<[_]>::len), Ok(0));
-        assert_eq!(reader.rest(), [3, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(reader.rest(), [3, 0, 0, 0, 0, 0, 0, 7]);
     }
 
     #[test]
