@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,25 @@ def test_a_subscription_follows_the_publishers_that_come(
 
     hear(unity, best_effort, "best effort")
     hear(unity, reliable, "reliable")
+
+
+def test_nothing_is_lost_and_nothing_comes_twice_where_a_subscription_takes_the_place_of_another(
+    bridge: Bridge, unity: Unity, robot: Robot, start_robot: Callable[[], Robot]
+) -> None:
+    reliable = robot.talker(TOPIC, message_type=String)
+    follow(unity, queue_size=1000)
+    wait_until_followed(robot, reliable)
+    start_robot().talker(TOPIC, BEST_EFFORT, String)
+    texts = map(str, count())
+
+    # As fast as they come: some of them meet the moment.
+    while [found.qos_profile.reliability for found in subscriptions(robot, TOPIC)] != [ReliabilityPolicy.BEST_EFFORT]:
+        say(reliable, next(texts))
+    last = next(texts)
+    say(reliable, last)
+
+    received = iter(lambda: unity.receive_message(TOPIC, String).data, last)
+    assert list(received) == [str(number) for number in range(int(last))]
 
 
 QOS_REQUESTS = [

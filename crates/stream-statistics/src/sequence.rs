@@ -55,6 +55,14 @@ impl<K: Copy + Eq> SequenceTracker<K> {
         lost
     }
 
+    /// Whether this message, or a later one of its publisher, has been taken already. Not so without a number, or when the publisher is not
+    /// followed.
+    #[must_use]
+    pub fn has_seen(&self, publisher: K, sequence: u64) -> bool {
+        let found = self.last.iter().find(|heard| heard.publisher == publisher);
+        sequence != UNNUMBERED && found.is_some_and(|heard| heard.sequence >= sequence)
+    }
+
     /// How many publishers were dropped, each the one not heard of for longest, to make room for another, though they had been heard of within
     /// the minute before. Losses right before the next message of a dropped publisher are not seen.
     #[must_use]
@@ -79,6 +87,16 @@ mod tests {
 
     fn tracker(capacity: usize) -> SequenceTracker<u8> {
         SequenceTracker::with_capacity(NonZeroUsize::new(capacity).expect("a capacity"))
+    }
+
+    #[test]
+    fn what_has_been_taken_has_been_seen_and_what_has_no_number_never_is() {
+        let mut tracker = tracker(1);
+        tracker.observe(1, 5, 0);
+        tracker.observe(1, UNNUMBERED, 1);
+        let seen = [(1, 4), (1, 5), (1, 6), (1, UNNUMBERED), (2, 1)]
+            .map(|(publisher, number)| tracker.has_seen(publisher, number));
+        assert_eq!(seen, [true, true, false, false, false]);
     }
 
     #[test]

@@ -81,8 +81,9 @@ impl Bridge {
 
     /// Looks at the publishers of all topics that clients follow, when the graph has changed; else at those alone that could not
     /// be subscribed to. Whoever waits for a change is told.
-    pub(crate) fn look(&self, graph_changed: bool) {
+    pub(crate) fn look(&self, graph_changed: bool, now: Instant) {
         let followed: Vec<_> = lock(&self.followed).iter().filter_map(Weak::upgrade).collect();
+        followed.iter().for_each(|topic| topic.end_retired(now));
         for topic in followed.iter().filter(|topic| graph_changed || !topic.is_subscribed()) {
             if let Err(error) = topic.look(self) {
                 topic.tell(&error);

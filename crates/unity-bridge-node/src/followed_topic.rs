@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use node_runtime::MonotonicClock;
 use ros_observer::{Endpoint, Error, Gid, MessageInfo, MessageType, Qos, Subscription};
@@ -16,6 +17,9 @@ use crate::topic_queue::TopicQueue;
 
 /// Publishers of one topic whose sequence numbers are followed at a time.
 const PUBLISHERS_MAX: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
+/// How long publishers take to find a subscription, so that the one before it is not missed.
+const FOUND_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a client's own publishers are known by. Written when the client registers one, and read for each message, where echoes are
 /// suppressed.
@@ -42,7 +46,10 @@ pub(crate) struct Recipient {
 pub(crate) struct FollowedTopic {
     wish: Wish,
     message_type: MessageType,
-    recipient: Recipient,
+    queue: Arc<TopicQueue>,
+    teller: Arc<Teller>,
+    /// Nobody waits for it, but while one subscription takes the place of another: then both bring the same messages.
+    intake: Arc<Mutex<Intake>>,
     state: Mutex<Following>,
 }
 
@@ -50,6 +57,8 @@ pub(crate) struct FollowedTopic {
 struct Following {
     /// None until it is made, or where that failed.
     subscription: Option<Subscription>,
+    /// Those before, and when they can end.
+    retired: Vec<(Subscription, Instant)>,
     /// Publishers of which the client was told that their messages do not come.
     told: Vec<Gid>,
 }
@@ -57,7 +66,10 @@ struct Following {
 impl FollowedTopic {
     /// Begins with the first [`Self::look`]. `message_type` is what the wish names.
     pub(crate) fn new(wish: Wish, message_type: MessageType, recipient: Recipient) -> Self {
-        Self { wish, message_type, recipient, state: Mutex::default() }
+        let Recipient { outbox, queue, own, teller } = recipient;
+        let sequences = SequenceTracker::with_capacity(PUBLISHERS_MAX);
+        let intake = Intake { outbox, queue: Arc::clone(&queue), own, sequences, clock: MonotonicClock::new() };
+        Self { wish, message_type, queue, teller, intake: Arc::new(Mutex::new(intake)), state: Mutex::default() }
     }
 
     pub(crate) fn wish(&self) -> &Wish {
@@ -65,16 +77,21 @@ impl FollowedTopic {
     }
 
     pub(crate) fn queue(&self) -> &Arc<TopicQueue> {
-        &self.recipient.queue
+        &self.queue
     }
 
     /// Tells the client why it gets no messages.
     pub(crate) fn tell(&self, error: &Error) {
-        self.recipient.teller.error(format!("subscribe {}: {error}", self.wish.full_name));
+        self.teller.error(format!("subscribe {}: {error}", self.wish.full_name));
     }
 
     pub(crate) fn is_subscribed(&self) -> bool {
         self.state().subscription.is_some()
+    }
+
+    /// Ends the subscriptions in whose places others are by now.
+    pub(crate) fn end_retired(&self, now: Instant) {
+        self.state().retired.retain(|(_, ends_at)| *ends_at > now);
     }
 
     /// Looks at the publishers, and subscribes anew where they offer something better or nothing as good.
@@ -87,17 +104,18 @@ impl FollowedTopic {
         let publishers = bridge.node.publishers(&self.wish.full_name)?;
         let is_of_type = |publisher: &&Endpoint| publisher.topic_type == self.wish.message_type;
         let offers: Vec<Offer> = publishers.iter().filter(is_of_type).map(Offer::from).collect();
-        let qos = subscription_qos(&self.wish.full_name, &offers, self.wish.qos, self.queue().depth());
+        let qos = subscription_qos(&self.wish.full_name, &offers, self.wish.qos, self.queue.depth());
         let is_as_good = |known: &Subscription| known.requested_qos() == qos || offers.is_empty();
         if !state.subscription.as_ref().is_some_and(is_as_good) {
-            // The old one ends first: with both, messages would come twice.
-            state.subscription = None;
-            state.subscription = Some(self.subscribe(bridge, qos)?);
+            let newest = self.subscribe(bridge, qos)?;
+            let before = state.subscription.replace(newest);
+            // Ended later: publishers have to find the new one first.
+            state.retired.extend(before.map(|before| (before, Instant::now() + FOUND_WITHIN)));
         }
         state.told.retain(|gid| publishers.iter().any(|publisher| publisher.gid == *gid));
         for publisher in &publishers {
             if let Some(fault) = self.fault(publisher, qos).filter(|_| !state.told.contains(&publisher.gid)) {
-                self.recipient.teller.warn(fault);
+                self.teller.warn(fault);
                 state.told.push(publisher.gid);
             }
         }
@@ -122,15 +140,11 @@ impl FollowedTopic {
     }
 
     fn subscribe(&self, bridge: &Bridge, qos: Qos) -> Result<Subscription, Error> {
-        let mut intake = Intake {
-            outbox: Arc::clone(&self.recipient.outbox),
-            queue: Arc::clone(&self.recipient.queue),
-            own: self.recipient.own.clone(),
-            sequences: SequenceTracker::with_capacity(PUBLISHERS_MAX),
-            clock: MonotonicClock::new(),
+        let intake = Arc::clone(&self.intake);
+        let take = move |message: &[u8], info: &MessageInfo| {
+            intake.lock().unwrap_or_else(PoisonError::into_inner).take(message, info);
         };
         let (node, topic) = (&bridge.node, &self.wish.full_name);
-        let take = move |message: &[u8], info: &MessageInfo| intake.take(message, info);
         let subscription = Subscription::of_type(self.message_type, node, topic, qos, bridge.take_in, take)?;
         bridge.spinner.add_subscription(&subscription)?;
         Ok(subscription)
@@ -148,8 +162,12 @@ struct Intake {
 
 impl Intake {
     fn take(&mut self, message: &[u8], info: &MessageInfo) {
-        let lost = self.sequences.observe(info.publisher, info.publication_sequence, self.clock.now_ns());
-        self.queue.metrics.lost.inc_by(lost);
+        let (publisher, sequence) = (info.publisher, info.publication_sequence);
+        // From the subscription before, or from the one that takes its place.
+        if self.sequences.has_seen(publisher, sequence) {
+            return;
+        }
+        self.queue.metrics.lost.inc_by(self.sequences.observe(publisher, sequence, self.clock.now_ns()));
         if self.is_echo(info) {
             self.queue.metrics.suppressed_echoes.inc();
         } else {

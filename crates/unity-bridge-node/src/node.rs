@@ -38,7 +38,8 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let access = Access::of(&startup.parameters);
     let bridge = Arc::new(Bridge::new(startup.node.clone(), spinner.handle(), settings, access, metrics));
     let watched = Arc::clone(&bridge);
-    let mut threads = [RosThread::spawn(spinner, clock, move |_, graph_changed, _| watched.look(graph_changed))?];
+    let mut threads =
+        [RosThread::spawn(spinner, clock, move |_, graph_changed, now| watched.look(graph_changed, now))?];
     let address = listener.local_addr()?;
     // Ends before the thread above, which answers what the clients ask: what is bound later is dropped first.
     let clients = BridgeThread::spawn(listener, Arc::clone(&bridge), tls, clock)?;

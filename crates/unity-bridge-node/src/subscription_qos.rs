@@ -1,5 +1,7 @@
 //! Which quality of service a topic is subscribed to with: the best that all its publishers offer.
 
+use std::ops::RangeInclusive;
+
 use ros_observer::{Durability, Endpoint, Qos, Reliability};
 use unity_protocol::{Durability as WantedDurability, QosRequest, Reliability as WantedReliability};
 
@@ -7,8 +9,9 @@ use unity_protocol::{Durability as WantedDurability, QosRequest, Reliability as 
 /// and the transforms that do not change (tf2_ros::StaticTransformBroadcaster).
 const LATCHED: [&str; 2] = ["/tf_static", "/robot_description"];
 
-/// Samples that the middleware keeps for us at least: it hands them out as they come, but that may take a while.
-const DEPTH_MIN: usize = 10;
+/// Samples that the middleware keeps for us: it hands them out as they come, but that may take a while. What waits for the client
+/// waits in its queue.
+const DEPTHS: RangeInclusive<usize> = 10..=100;
 
 /// Whether a topic of this full name is published once, by convention.
 pub(crate) fn is_latched(topic: &str) -> bool {
@@ -49,7 +52,7 @@ pub(crate) fn subscription_qos(topic: &str, offers: &[Offer], wanted: QosRequest
         None if all_reliable => Reliability::Reliable,
         None => Reliability::BestEffort,
     };
-    Qos { reliability, durability, depth: depth.max(DEPTH_MIN) }
+    Qos { reliability, durability, depth: depth.clamp(*DEPTHS.start(), *DEPTHS.end()) }
 }
 
 #[cfg(test)]
