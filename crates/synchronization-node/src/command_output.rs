@@ -9,6 +9,7 @@ use cdr::{Stamp, Writer, set_doubles};
 use r2r::std_msgs::msg::{Float64, Float64MultiArray};
 use r2r::trajectory_msgs::msg::JointTrajectory;
 use ros_observer::{Error, Node, Publisher, Qos};
+use twin_sync::JointId;
 
 use crate::parameters::{JOINT, OutputMode};
 use crate::topics::Topics;
@@ -21,6 +22,7 @@ const SETS_MAX: usize = 8;
 /// What one joint is told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JointCommand<'a> {
+    pub(crate) id: JointId,
     /// Its name in the reference, by which joints are selected.
     pub(crate) joint: &'a str,
     /// Its name in the twin.
@@ -47,7 +49,8 @@ pub(crate) enum Sent {
 }
 
 impl CommandOutput {
-    /// `joints`, by the reference's names, is the order in which a forward command controller takes its values; `period` is how far apart commands are.
+    /// `joints`, by the reference's names, is the order in which a forward command controller takes its values; `period` is
+    /// how far apart commands are.
     pub(crate) fn new(node: &Node, topics: &Topics, joints: &[String], period: Duration) -> Result<Self, Error> {
         let (qos, topic) = (Qos::reliable(DEPTH), &topics.command);
         Ok(match topics.output_mode {
@@ -77,11 +80,23 @@ impl CommandOutput {
         }
     }
 
-    /// Sends these commands, to joints that were told something before, to stay.
-    pub(crate) fn hold(&mut self, commands: &[JointCommand<'_>]) -> Result<Sent, Error> {
+    /// Sends these commands, to joints that were told something before, to stay. One that cannot be sent keeps none of the
+    /// others from it; `failed` is told of each such joint, and the first error is returned.
+    pub(crate) fn hold(
+        &mut self,
+        commands: &[JointCommand<'_>],
+        mut failed: impl FnMut(JointId),
+    ) -> Result<Sent, Error> {
         match self {
-            Self::Trajectory(output) => output.hold(commands).map(|()| Sent::Without(0)),
-            Self::None | Self::Forward { .. } | Self::Gz(_) => self.send(commands),
+            Self::Trajectory(output) => output.hold(commands, failed).map(|()| Sent::Without(0)),
+            Self::Gz(topics) => topics.send(commands, failed).map(Sent::Without),
+            Self::None | Self::Forward { .. } => {
+                let sent = self.send(commands);
+                if sent.is_err() {
+                    commands.iter().for_each(|command| failed(command.id));
+                }
+                sent
+            }
         }
     }
 
@@ -96,7 +111,8 @@ impl CommandOutput {
                 true => publisher.publish_serialized(&image.bytes).map(all),
                 false => Ok(Sent::Incomplete),
             },
-            Self::Gz(topics) => topics.send(commands).map(Sent::Without),
+            // The next tick tells every joint anew.
+            Self::Gz(topics) => topics.send(commands, |_| ()).map(Sent::Without),
         }
     }
 }
@@ -115,17 +131,26 @@ impl TrajectoryOutput {
         self.publisher.publish(trajectory)
     }
 
-    fn hold(&mut self, commands: &[JointCommand<'_>]) -> Result<(), Error> {
-        for part in self.passed_on.parts(commands) {
-            self.send(&part)?;
-        }
-        Ok(())
+    fn hold(&mut self, commands: &[JointCommand<'_>], mut failed: impl FnMut(JointId)) -> Result<(), Error> {
+        let parts = self.passed_on.parts(commands);
+        try_each(parts, |part| {
+            let sent = self.send(&part);
+            if sent.is_err() {
+                part.iter().for_each(|command| failed(command.id));
+            }
+            sent
+        })
     }
 
     fn send(&mut self, commands: &[JointCommand<'_>]) -> Result<(), Error> {
         self.image.fill(commands, self.period_ns);
         self.publisher.publish_serialized(&self.image.bytes)
     }
+}
+
+/// Does all of them, whatever becomes of the others, and tells the first error.
+fn try_each<T>(all: impl IntoIterator<Item = T>, attempt: impl FnMut(T) -> Result<(), Error>) -> Result<(), Error> {
+    all.into_iter().map(attempt).fold(Ok(()), Result::and)
 }
 
 /// The joints of the trajectories that were passed on, by the twin's names: those of one trajectory are told together.
@@ -168,26 +193,40 @@ pub(crate) struct JointTopics {
 
 impl JointTopics {
     /// Sends commands, but to so many joints that have no topic.
-    fn send(&mut self, commands: &[JointCommand<'_>]) -> Result<u32, Error> {
+    fn send(&mut self, commands: &[JointCommand<'_>], mut failed: impl FnMut(JointId)) -> Result<u32, Error> {
         let mut without = 0;
-        for command in commands {
-            match self.publisher(command.name) {
-                Some(publisher) => publisher.publish_serialized(&float_bytes(command.position))?,
-                None => without += 1,
+        let sent = try_each(commands, |command| {
+            let sent = match self.publisher(command.name) {
+                Ok(Some(publisher)) => publisher.publish_serialized(&float_bytes(command.position)),
+                Ok(None) => {
+                    without += 1;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
+            if sent.is_err() {
+                failed(command.id);
             }
-        }
-        Ok(without)
+            sent
+        });
+        sent.map(|()| without)
     }
 
-    fn publisher(&mut self, joint: &str) -> Option<&Publisher<Float64>> {
+    /// `None` where the name cannot stand in that of a topic, whenever it is tried.
+    fn publisher(&mut self, joint: &str) -> Result<Option<&Publisher<Float64>>, Error> {
         let known = self.publishers.iter().position(|(name, _)| name == joint);
-        let index = known.unwrap_or_else(|| {
-            let topic = self.topic.replace(JOINT, joint);
-            let publisher = Publisher::new(&self.node, &topic, Qos::reliable(DEPTH)).ok();
-            self.publishers.push((joint.to_owned(), publisher));
-            self.publishers.len() - 1
-        });
-        self.publishers[index].1.as_ref()
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let topic = self.topic.replace(JOINT, joint);
+                let is_name = self.node.resolve_topic(&topic).is_ok();
+                let publisher =
+                    is_name.then(|| Publisher::new(&self.node, &topic, Qos::reliable(DEPTH))).transpose()?;
+                self.publishers.push((joint.to_owned(), publisher));
+                self.publishers.len() - 1
+            }
+        };
+        Ok(self.publishers[index].1.as_ref())
     }
 }
 
@@ -258,12 +297,23 @@ pub(crate) fn float_bytes(value: f64) -> [u8; 12] {
 #[cfg(test)]
 mod tests {
     use r2r::WrappedTypesupport;
+    use r2r::std_msgs::msg::String as Text;
+    use ros_observer::Context;
+    use twin_sync::{Settings, Source, Synchronizer};
 
     use super::*;
 
+    fn ids() -> [JointId; 2] {
+        let mut synchronizer = Synchronizer::new(Settings::default());
+        ["elbow", "wrist"].map(|name| synchronizer.joint(Source::Reference, name).expect("room").expect("followed"))
+    }
+
     fn commands() -> [JointCommand<'static>; 2] {
-        let command = |joint, name, position| JointCommand { joint, name, position };
-        [command("elbow", "elbow", 0.5), command("wrist", "sim_wrist", -1.0)]
+        let [elbow, wrist] = ids();
+        [
+            JointCommand { id: elbow, joint: "elbow", name: "elbow", position: 0.5 },
+            JointCommand { id: wrist, joint: "wrist", name: "sim_wrist", position: -1.0 },
+        ]
     }
 
     #[test]
@@ -309,6 +359,26 @@ mod tests {
         assert_eq!(parts(&passed_on), [vec!["elbow", "sim_wrist"], vec!["sim_wrist"]], "the last one last");
         (0..SETS_MAX).for_each(|number| passed_on.note(&[number.to_string()]));
         assert_eq!(parts(&passed_on), [["elbow", "sim_wrist"]], "of too many sets, the joints are not forgotten");
+    }
+
+    #[test]
+    fn one_topic_that_cannot_be_made_keeps_no_other_joint_from_its_command_and_is_tried_again() {
+        let context = Context::new(&[], Some(1 + std::process::id() as usize % 100)).expect("a context");
+        let node = Node::new(&context, "command_output", "/test").expect("a node");
+        let topic = format!("/twin/{JOINT}/cmd_pos");
+        let mut topics = JointTopics { node: node.clone(), topic, publishers: Vec::new() };
+        let mut send = |position| {
+            let mut failed = Vec::new();
+            let [elbow, wrist] = commands();
+            let commands = [elbow, JointCommand { name: "no topic", ..wrist }, JointCommand { position, ..wrist }];
+            let sent = topics.send(&commands, |id| failed.push(id)).ok();
+            (sent, failed, topics.publishers.iter().filter(|(_, publisher)| publisher.is_some()).count())
+        };
+        // The middleware knows no topic of two types.
+        let in_the_way = Publisher::<Text>::new(&node, "/twin/elbow/cmd_pos", Qos::reliable(1)).expect("a publisher");
+        assert_eq!(send(0.5), (None, vec![ids()[0]], 1));
+        drop(in_the_way);
+        assert_eq!(send(0.5), (Some(1), vec![], 2));
     }
 
     #[test]

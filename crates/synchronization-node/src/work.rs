@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use cdr::Stamp;
 use node_runtime::{MonotonicClock, RosClock};
 use ros_observer::Error;
-use twin_sync::{JOINTS_MAX, JointValue, Moment, ResyncProgress, Source, Synchronizer, Tick, Transition};
+use twin_sync::{JOINTS_MAX, JointId, JointValue, Moment, ResyncProgress, Source, Synchronizer, Tick, Transition};
 
 use crate::command_output::{CommandOutput, JointCommand, Sent};
 use crate::description::LimitsOfJoints;
@@ -109,9 +109,13 @@ impl Work {
         self.metrics.count_tick(tick);
         let stamp = Stamp::of_nanoseconds(stamp_ns(tick.refers_to, now_ns, &self.ros_clock));
         let told = self.outputs.tell(tick, &self.known.names, stamp);
-        let commanded = send_commands(&mut self.command_output, &self.metrics, tick, &self.known);
+        let mut not_held = Vec::new();
+        let commanded = send_commands(&mut self.command_output, &self.metrics, tick, &self.known, |joint| {
+            not_held.push(joint);
+        });
         let transition = tick.transition;
         let resync = tick.resync;
+        not_held.into_iter().for_each(|joint| self.synchronizer.hold_failed(joint));
         if let Some(transition) = transition {
             self.tell_transition(transition);
         }
@@ -230,15 +234,23 @@ impl Work {
     }
 }
 
-/// Commands to the twin for every joint that is to be told something.
-fn send_commands(output: &mut CommandOutput, metrics: &TickMetrics, tick: &Tick, known: &Known) -> Result<(), Error> {
+/// Commands to the twin for every joint that is to be told something; `not_held` is told of those that a hold did not reach.
+fn send_commands(
+    output: &mut CommandOutput,
+    metrics: &TickMetrics,
+    tick: &Tick,
+    known: &Known,
+    not_held: impl FnMut(JointId),
+) -> Result<(), Error> {
     metrics.count_commands(tick);
-    let mut commands = [JointCommand { joint: "", name: "", position: 0.0 }; JOINTS_MAX];
+    let Some(first) = known.joints.first() else { return Ok(()) };
+    let mut commands = [JointCommand { id: *first, joint: "", name: "", position: 0.0 }; JOINTS_MAX];
     let mut count = 0;
-    for ((tick, joint), name) in tick.joints.iter().zip(&*known.names).zip(&known.twin_names) {
+    let names = known.joints.iter().zip(&*known.names).zip(&known.twin_names);
+    for (tick, ((id, joint), name)) in tick.joints.iter().zip(names) {
         // Before the twin has named it, nobody knows by what name it would take a command.
         if let (Some(position), Some(name)) = (tick.command, name) {
-            commands[count] = JointCommand { joint, name, position };
+            commands[count] = JointCommand { id: *id, joint, name, position };
             count += 1;
         }
     }
@@ -246,7 +258,7 @@ fn send_commands(output: &mut CommandOutput, metrics: &TickMetrics, tick: &Tick,
         return Ok(());
     }
     let commands = &commands[..count];
-    let sent = if tick.is_hold { output.hold(commands) } else { output.send(commands) };
+    let sent = if tick.is_hold { output.hold(commands, not_held) } else { output.send(commands) };
     match sent? {
         Sent::Without(joints) => metrics.count_sent(joints, count),
         Sent::Incomplete => metrics.incomplete.inc(),

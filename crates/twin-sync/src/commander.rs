@@ -124,6 +124,13 @@ impl Commander {
         self.joints.iter_mut().for_each(|joint| joint.is_hold_due = joint.is_told);
     }
 
+    /// A hold did not reach the joint: it is due again.
+    pub(crate) fn hold_failed(&mut self, joint: JointId) {
+        if let Some(joint) = self.joints.get_mut(joint.index()) {
+            joint.is_hold_due = joint.is_told;
+        }
+    }
+
     /// Whether anything may be told that comes from anywhere.
     pub(crate) fn may_forward(&self, state: State) -> Result<(), Refusal> {
         match state {

@@ -175,6 +175,12 @@ impl Synchronizer {
         self.machine.stop()
     }
 
+    /// What the last tick told a joint in [`Tick::is_hold`] could not be sent: the next ticks tell it again, unless commands
+    /// have been resumed.
+    pub fn hold_failed(&mut self, joint: JointId) {
+        self.commander.hold_failed(joint);
+    }
+
     /// Begins anew after a stop; `None` where there was none.
     pub fn clear_fault(&mut self) -> Option<Transition> {
         self.machine.clear_fault()

@@ -9,7 +9,8 @@ use allocation_counter::measure;
 use joint_state::{Fault, Field, JointStateMessage};
 use node_runtime::system_time_ns;
 use prometheus::{IntCounter, Registry};
-use ros_observer::{Context, MessageInfo, Node};
+use r2r::std_msgs::msg::String as Text;
+use ros_observer::{Context, MessageInfo, Node, Publisher, Qos};
 use rtrb::RingBuffer;
 use twin_sync::{JointLimits, JointTick, Settings, State};
 
@@ -21,9 +22,21 @@ use crate::topics::Topics;
 
 const JOINTS: usize = 32;
 
+fn topics() -> Topics {
+    Topics {
+        reference: "/joint_states".to_owned(),
+        twin: "/twin/joint_states".to_owned(),
+        description: "/robot_description".to_owned(),
+        output_mode: OutputMode::Trajectory,
+        command: "/twin/commands".to_owned(),
+        forwarded: None,
+    }
+}
+
 /// The work of a node in a ROS domain of its own, its two intakes, and who asks its services.
 pub(crate) struct Bench {
     pub(crate) work: Work,
+    node: Node,
     desk: SyncSender<Request>,
     intakes: [Intake; 2],
     messages: [JointStateMessage; 2],
@@ -34,14 +47,7 @@ impl Bench {
     pub(crate) fn new() -> Self {
         let context = Context::new(&[], Some(1 + std::process::id() as usize % 100)).expect("a context");
         let node = Node::new(&context, "synchronization_work", "/test").expect("a node");
-        let topics = Topics {
-            reference: "/joint_states".to_owned(),
-            twin: "/twin/joint_states".to_owned(),
-            description: "/robot_description".to_owned(),
-            output_mode: OutputMode::Trajectory,
-            command: "/twin/commands".to_owned(),
-            forwarded: None,
-        };
+        let topics = topics();
         let (clock, ros_clock) = (MonotonicClock::new(), RosClock::system());
         let families = topic_watch::Families::register(&Registry::new(), &[], topic_watch::STATUSES);
         let families = families.expect("names that do not clash");
@@ -74,7 +80,7 @@ impl Bench {
             is_urgent: false,
         };
         let message = || JointStateMessage::new(names.iter().map(String::as_str), &[Field::Position]);
-        Self { work, desk, intakes: [reference, twin], messages: [message(), message()], sequence: 0 }
+        Self { work, node, desk, intakes: [reference, twin], messages: [message(), message()], sequence: 0 }
     }
 
     /// Asks for something; nobody waits for the answer.
@@ -141,4 +147,28 @@ fn a_flood_of_requests_is_taken_by_as_many_as_may_wait() {
     assert_eq!(bench.work.synchronizer.state(), State::Waiting);
     assert!(bench.work.take_requests());
     assert_eq!(bench.work.synchronizer.state(), State::Stopped);
+}
+
+#[test]
+fn a_hold_that_could_not_be_sent_is_sent_once_it_can_be() {
+    let mut bench = Bench::new();
+    let topics = Topics { output_mode: OutputMode::Gz, command: "/twin/{joint}/cmd_pos".to_owned(), ..topics() };
+    let gz = |node: &Node| CommandOutput::new(node, &topics, &[], Duration::from_millis(1)).expect("no publisher yet");
+    bench.work.command_output = gz(&bench.node);
+    while bench.work.metrics.commands.get() == 0 {
+        bench.step();
+    }
+    // All topics are made anew, and the first one cannot be: the middleware knows none of two types.
+    bench.work.command_output = CommandOutput::None;
+    let in_the_way = Publisher::<Text>::new(&bench.node, "/twin/joint_0/cmd_pos", Qos::reliable(1)).expect("one");
+    bench.work.command_output = gz(&bench.node);
+    let counts = |bench: &Bench| (bench.work.metrics.publish_failed.get(), bench.work.metrics.commands.get());
+    let (failed, commands) = counts(&bench);
+    bench.ask(Wish::SafetyStop);
+    bench.work.take_requests();
+    (0..3).for_each(|_| bench.step());
+    assert_eq!(counts(&bench), (failed + 3, commands), "tried at every tick");
+    drop(in_the_way);
+    (0..3).for_each(|_| bench.step());
+    assert_eq!(counts(&bench), (failed + 3, commands + 1), "held, and no more");
 }

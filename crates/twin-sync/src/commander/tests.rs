@@ -161,6 +161,19 @@ fn a_hold_stays_due_until_it_can_be_told() {
 }
 
 #[test]
+fn a_hold_that_could_not_be_sent_is_told_again_from_where_the_twin_is_then() {
+    let (mut commander, limits) = (commander(), hinge());
+    commander.admit(2);
+    commander.forwarded(&[JointId(0)]);
+    commander.stop();
+    assert_eq!(told(&mut commander, STOPPED, situation(&limits, 0.5, 0.3)), held(0.3));
+    [0, 1].map(|joint| commander.hold_failed(JointId(joint)));
+    let later = situation(&limits, 0.5, 0.4);
+    assert_eq!([later; 2].map(|at| told(&mut commander, STOPPED, at)), [held(0.4), Order::Nothing]);
+    assert_eq!(commander.order(1, Mode::HoldOnce, later, STEP_SECONDS), Order::Nothing, "it was told nothing");
+}
+
+#[test]
 fn a_hold_that_could_not_be_told_is_over_when_commands_resume() {
     for is_led_by_others in [false, true] {
         let (mut commander, limits) = (commander(), hinge());
