@@ -187,7 +187,8 @@ impl Synchronizer {
     }
 
     /// Whether the twin may be commanded, if it is at all; while not, it is told nothing but to stay where it is when a stop
-    /// is asked for. A stop on divergence is silent then: whoever moves the twin meanwhile did not ask for it. Joints are brought to the reference when it is again.
+    /// is asked for. A stop on divergence is silent then: whoever moves the twin meanwhile did not ask for it. Joints are
+    /// brought to the reference when it is again.
     pub fn enable(&mut self, is_enabled: bool) {
         self.commander.enable(is_enabled);
     }
@@ -263,10 +264,10 @@ impl Synchronizer {
     /// Where the joint is not known, or the twin has not told of it within the lost timeout.
     pub fn is_in_reach(&self, joint: JointId, position: f64, seconds: f64, now_ns: i64) -> Result<bool, Refusal> {
         let joint = self.joints.get(joint).ok_or(Refusal::NoLimits)?;
-        let Some(limit) = joint.velocity_limit() else { return Ok(true) };
         let lost_ns = nanoseconds(self.settings.lost_timeout_seconds);
         let is_lost = joint.silence_ns(Source::Twin, now_ns).is_none_or(|silence_ns| silence_ns > lost_ns);
         let twin = joint.history(Source::Twin).newest().filter(|_| !is_lost).ok_or(Refusal::Lost)?;
+        let Some(limit) = joint.velocity_limit() else { return Ok(true) };
         let distance = joint.turning().difference(joint.sign.apply(position), twin.position).abs();
         let reach = limit * (seconds.max(0.0) + self.settings.max_latency_seconds);
         Ok(distance <= reach + self.settings.state_threshold)
