@@ -3,6 +3,7 @@
 mod steps;
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use crate::alignment::Aligner;
 use crate::analysis::{Analysis, Analyst};
@@ -254,6 +255,24 @@ impl Synchronizer {
         let joint = self.joints.get(joint).ok_or(Refusal::NoLimits)?;
         let limit = joint.velocity_limit().unwrap_or(f64::INFINITY);
         Ok(joint.sign.apply(velocity.clamp(-limit, limit)))
+    }
+
+    /// What the robot's description allows of a joint, in the twin's own sense.
+    ///
+    /// # Errors
+    /// Where that is not known.
+    pub fn twin_limits(&self, joint: JointId) -> Result<JointLimits, Refusal> {
+        let joint = self.joints.get(joint).ok_or(Refusal::NoLimits)?;
+        let limits = joint.limits.as_ref().ok_or(Refusal::NoLimits)?;
+        let ends = |range: &RangeInclusive<f64>| {
+            let [one, other] = [range.start(), range.end()].map(|end| joint.sign.apply(*end));
+            one.min(other)..=one.max(other)
+        };
+        Ok(JointLimits {
+            is_continuous: limits.is_continuous,
+            position: limits.position.as_ref().map(ends),
+            velocity: joint.velocity_limit(),
+        })
     }
 
     /// Whether a joint can get from where the twin was last heard of at `now_ns` to a position, in the twin's own sense, in
