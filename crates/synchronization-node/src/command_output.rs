@@ -19,6 +19,9 @@ const DEPTH: usize = 10;
 /// Sets of joints that are told apart at a hold, the last ones; those of others are held together.
 const SETS_MAX: usize = 8;
 
+/// However far apart ticks are, whoever is to stay is not to take longer.
+const HOLD_NS_MAX: i64 = 100_000_000;
+
 /// What one joint is told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JointCommand<'a> {
@@ -133,8 +136,9 @@ impl TrajectoryOutput {
 
     fn hold(&mut self, commands: &[JointCommand<'_>], mut failed: impl FnMut(JointId)) -> Result<(), Error> {
         let parts = self.passed_on.parts(commands);
+        let within_ns = self.period_ns.min(HOLD_NS_MAX);
         try_each(parts, |part| {
-            let sent = self.send(&part);
+            let sent = self.send_within(&part, within_ns);
             if sent.is_err() {
                 part.iter().for_each(|command| failed(command.id));
             }
@@ -143,7 +147,11 @@ impl TrajectoryOutput {
     }
 
     fn send(&mut self, commands: &[JointCommand<'_>]) -> Result<(), Error> {
-        self.image.fill(commands, self.period_ns);
+        self.send_within(commands, self.period_ns)
+    }
+
+    fn send_within(&mut self, commands: &[JointCommand<'_>], within_ns: i64) -> Result<(), Error> {
+        self.image.fill(commands, within_ns);
         self.publisher.publish_serialized(&self.image.bytes)
     }
 }
@@ -236,19 +244,22 @@ pub(crate) struct TrajectoryImage {
     names: Vec<String>,
     bytes: Vec<u8>,
     positions: Range<usize>,
+    time_from_start: Range<usize>,
 }
 
 impl TrajectoryImage {
-    fn fill(&mut self, commands: &[JointCommand<'_>], period_ns: i64) {
+    fn fill(&mut self, commands: &[JointCommand<'_>], within_ns: i64) {
         let names = || commands.iter().map(|command| command.name);
         if self.bytes.is_empty() || !self.names.iter().map(String::as_str).eq(names()) {
             self.names = names().map(str::to_owned).collect();
-            self.encode(period_ns);
+            self.encode();
         }
+        let within = Stamp::of_nanoseconds(within_ns).to_le_bytes();
+        self.bytes[self.time_from_start.clone()].copy_from_slice(&within);
         set_doubles(&mut self.bytes[self.positions.clone()], commands.iter().map(|command| command.position));
     }
 
-    fn encode(&mut self, period_ns: i64) {
+    fn encode(&mut self) {
         let mut writer = Writer::default();
         // A stamp of zero: now.
         writer.header();
@@ -257,9 +268,8 @@ impl TrajectoryImage {
         writer.length(1);
         self.positions = writer.doubles(self.names.len());
         let _no_velocities_accelerations_efforts = [writer.doubles(0), writer.doubles(0), writer.doubles(0)];
-        let time_from_start = writer.time();
+        self.time_from_start = writer.time();
         self.bytes = writer.into_bytes();
-        self.bytes[time_from_start].copy_from_slice(&Stamp::of_nanoseconds(period_ns).to_le_bytes());
     }
 }
 
@@ -320,6 +330,7 @@ mod tests {
     fn the_middleware_reads_a_trajectory_of_one_point() {
         let mut image = TrajectoryImage::default();
         image.fill(&commands()[..1], 10_000_000);
+        image.fill(&commands(), 2_000_000_000);
         image.fill(&commands(), 10_000_000);
         let read = JointTrajectory::from_serialized_bytes(&image.bytes).expect("a trajectory");
         assert_eq!(read.joint_names, ["elbow", "sim_wrist"]);

@@ -11,7 +11,8 @@ use twin_sync::{JointTick, State, Tick};
 
 use crate::command_output::float_bytes;
 
-pub(crate) const STATES_TOPIC: &str = "/sync_joint_states";
+/// What is told as joint states: where the reference is, the errors, and those with the lag taken out.
+pub(crate) const JOINT_STATE_TOPICS: [&str; 3] = ["/sync_joint_states", "~/error", "~/compensated_error"];
 
 const DEPTH: usize = 10;
 
@@ -27,10 +28,11 @@ pub(crate) struct Outputs {
 impl Outputs {
     pub(crate) fn new(node: &Node) -> Result<Self, Error> {
         let qos = Qos::reliable(DEPTH);
+        let [states, errors, compensated_errors] = JOINT_STATE_TOPICS;
         Ok(Self {
-            states: JointOutput::new(node, STATES_TOPIC)?,
-            errors: JointOutput::new(node, "~/error")?,
-            compensated_errors: JointOutput::new(node, "~/compensated_error")?,
+            states: JointOutput::new(node, states)?,
+            errors: JointOutput::new(node, errors)?,
+            compensated_errors: JointOutput::new(node, compensated_errors)?,
             quality: Publisher::new(node, "~/quality", qos)?,
             state: Publisher::new(node, "~/state", Qos::latched(1))?,
         })

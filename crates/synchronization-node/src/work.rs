@@ -19,7 +19,7 @@ use crate::forwarding::{self, Translated, Waiting};
 use crate::intake::Outlet;
 use crate::known::Known;
 use crate::outputs::Outputs;
-use crate::requests::{Answer, Request, WAITING_MAX, Wish};
+use crate::requests::{Answer, Request, Stops, WAITING_MAX, Wish};
 use crate::shown::Shown;
 use crate::tick_metrics::TickMetrics;
 
@@ -47,6 +47,7 @@ pub(crate) struct Inbox {
     /// By source.
     pub(crate) outlets: [Outlet; 2],
     pub(crate) requests: Receiver<Request>,
+    pub(crate) stops: Stops,
     pub(crate) limits: Receiver<LimitsOfJoints>,
     /// The robot's commands, if they are passed on.
     pub(crate) commands: Option<Waiting>,
@@ -145,8 +146,9 @@ impl Work {
     }
 
     /// Does what the services were asked, as much as may wait: who asks on delays no tick. Tells whether one was answered
-    /// since it last told.
+    /// since it last told. A stop comes after all that was asked for before it, so that nothing of that undoes it.
     pub(crate) fn take_requests(&mut self) -> bool {
+        let stop = self.inbox.stops.pending();
         for _ in 0..WAITING_MAX {
             let Ok(Request { wish, answer }) = self.inbox.requests.try_recv() else { break };
             let done = match wish {
@@ -158,12 +160,7 @@ impl Work {
                     self.synchronizer.reset_statistics(self.clock.now_ns() as i64);
                     Answer::done("statistics are taken anew")
                 }
-                Wish::SafetyStop => {
-                    // The twin is to be told now, however far away the next tick is.
-                    self.is_urgent = true;
-                    self.changed(Synchronizer::safety_stop, "stopped", "stopped already")
-                }
-                Wish::ClearFault => self.changed(Synchronizer::clear_fault, "cleared", "there was no fault"),
+                Wish::ClearFault => self.clear_fault(),
                 Wish::Enable(true) if matches!(self.command_output, CommandOutput::None) => {
                     Answer::refused("output_mode is none: the twin is not commanded")
                 }
@@ -176,21 +173,29 @@ impl Work {
             drop(answer.try_send(done));
             self.has_answered = true;
         }
+        if let Some(number) = stop {
+            self.stop();
+            self.inbox.stops.finish(number);
+            self.has_answered = true;
+        }
         std::mem::take(&mut self.has_answered)
     }
 
-    fn changed(
-        &mut self,
-        change: impl FnOnce(&mut Synchronizer) -> Option<Transition>,
-        done: &str,
-        otherwise: &str,
-    ) -> Answer {
-        match change(&mut self.synchronizer) {
+    fn stop(&mut self) {
+        // The twin is to be told now, however far away the next tick is.
+        self.is_urgent = true;
+        if let Some(transition) = self.synchronizer.safety_stop() {
+            self.tell_transition(transition);
+        }
+    }
+
+    fn clear_fault(&mut self) -> Answer {
+        match self.synchronizer.clear_fault() {
             Some(transition) => {
                 self.tell_transition(transition);
-                Answer::done(done)
+                Answer::done("cleared")
             }
-            None => Answer::done(otherwise),
+            None => Answer::done("there was no fault"),
         }
     }
 

@@ -57,7 +57,7 @@ impl Bench {
             Intake::new(&[], &families.of_topic(&[], topic), counters, clock, ros_clock.clone())
         };
         let ((reference, from_reference), (twin, from_twin)) = (intake(&topics.reference), intake(&topics.twin));
-        let (desk, requests) = sync_channel(2 * WAITING_MAX);
+        let (desk, requests) = sync_channel(WAITING_MAX);
         let (send_limits, limits) = sync_channel(1);
         let names: Vec<_> = (0..JOINTS).map(|joint| format!("joint_{joint}")).collect();
         let free = JointLimits { is_continuous: true, position: None, velocity: None };
@@ -70,7 +70,13 @@ impl Bench {
             command_output: CommandOutput::new(&node, &topics, &[], Duration::from_millis(1)).expect("one more"),
             synchronizer: Synchronizer::new(settings),
             metrics: TickMetrics::register(&Registry::new()).expect("names that do not clash"),
-            inbox: Inbox { outlets: [from_reference, from_twin], requests, limits, commands: None },
+            inbox: Inbox {
+                outlets: [from_reference, from_twin],
+                requests,
+                stops: Stops::default(),
+                limits,
+                commands: None,
+            },
             shown: Shown::new(SharedReport::default(), transitions, AtomicU64::new(0).into()),
             clock,
             ros_clock,
@@ -86,6 +92,10 @@ impl Bench {
     /// Asks for something; nobody waits for the answer.
     pub(crate) fn ask(&self, wish: Wish) {
         self.desk.try_send(Request { wish, answer: sync_channel(1).0 }).expect("room");
+    }
+
+    pub(crate) fn stop(&self) {
+        self.work.inbox.stops.ask();
     }
 
     /// A message of each source, and a tick.
@@ -139,14 +149,16 @@ fn ticks_allocate_nothing_once_the_joints_are_known_and_the_state_stays() {
 }
 
 #[test]
-fn a_flood_of_requests_is_taken_by_as_many_as_may_wait() {
+fn a_stop_comes_after_all_that_was_asked_for_before_it() {
     let mut bench = Bench::new();
-    (0..WAITING_MAX).for_each(|_| bench.ask(Wish::ResetStatistics));
-    bench.ask(Wish::SafetyStop);
-    assert!(bench.work.take_requests());
-    assert_eq!(bench.work.synchronizer.state(), State::Waiting);
+    (0..WAITING_MAX).for_each(|_| bench.ask(Wish::ClearFault));
+    bench.stop();
     assert!(bench.work.take_requests());
     assert_eq!(bench.work.synchronizer.state(), State::Stopped);
+    assert!(!bench.work.take_requests());
+    bench.ask(Wish::ClearFault);
+    assert!(bench.work.take_requests());
+    assert_eq!(bench.work.synchronizer.state(), State::Waiting);
 }
 
 #[test]
@@ -164,7 +176,7 @@ fn a_hold_that_could_not_be_sent_is_sent_once_it_can_be() {
     bench.work.command_output = gz(&bench.node);
     let counts = |bench: &Bench| (bench.work.metrics.publish_failed.get(), bench.work.metrics.commands.get());
     let (failed, commands) = counts(&bench);
-    bench.ask(Wish::SafetyStop);
+    bench.stop();
     bench.work.take_requests();
     (0..3).for_each(|_| bench.step());
     assert_eq!(counts(&bench), (failed + 3, commands), "tried at every tick");
