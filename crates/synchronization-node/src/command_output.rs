@@ -69,9 +69,7 @@ impl CommandOutput {
                 order: joints.to_vec(),
                 image: ArrayImage::new(joints.len()),
             },
-            OutputMode::Gz => {
-                Self::Gz(JointTopics { node: node.clone(), topic: topic.clone(), publishers: Vec::new() })
-            }
+            OutputMode::Gz => Self::Gz(JointTopics::new(node.clone(), topic.clone())),
         })
     }
 
@@ -197,21 +195,25 @@ pub(crate) struct JointTopics {
     topic: String,
     /// By the joint's name; none where it cannot stand in the name of a topic: the others go on without it.
     publishers: Vec<(String, Option<Publisher<Float64>>)>,
+    image: FloatImage,
 }
 
 impl JointTopics {
+    fn new(node: Node, topic: String) -> Self {
+        Self { node, topic, publishers: Vec::new(), image: FloatImage::new() }
+    }
+
     /// Sends commands, but to so many joints that have no topic.
     fn send(&mut self, commands: &[JointCommand<'_>], mut failed: impl FnMut(JointId)) -> Result<u32, Error> {
         let mut without = 0;
         let sent = try_each(commands, |command| {
-            let sent = match self.publisher(command.name) {
-                Ok(Some(publisher)) => publisher.publish_serialized(&float_bytes(command.position)),
-                Ok(None) => {
+            let sent = self.place(command.name).and_then(|place| match &self.publishers[place].1 {
+                Some(publisher) => publisher.publish_serialized(self.image.of(command.position)),
+                None => {
                     without += 1;
                     Ok(())
                 }
-                Err(error) => Err(error),
-            };
+            });
             if sent.is_err() {
                 failed(command.id);
             }
@@ -220,21 +222,16 @@ impl JointTopics {
         sent.map(|()| without)
     }
 
-    /// `None` where the name cannot stand in that of a topic, whenever it is tried.
-    fn publisher(&mut self, joint: &str) -> Result<Option<&Publisher<Float64>>, Error> {
-        let known = self.publishers.iter().position(|(name, _)| name == joint);
-        let index = match known {
-            Some(index) => index,
-            None => {
-                let topic = self.topic.replace(JOINT, joint);
-                let is_name = self.node.resolve_topic(&topic).is_ok();
-                let publisher =
-                    is_name.then(|| Publisher::new(&self.node, &topic, Qos::reliable(DEPTH))).transpose()?;
-                self.publishers.push((joint.to_owned(), publisher));
-                self.publishers.len() - 1
-            }
-        };
-        Ok(self.publishers[index].1.as_ref())
+    /// Of the joint among the publishers. A publisher that cannot be made is tried again at the next command.
+    fn place(&mut self, joint: &str) -> Result<usize, Error> {
+        if let Some(place) = self.publishers.iter().position(|(name, _)| name == joint) {
+            return Ok(place);
+        }
+        let topic = self.topic.replace(JOINT, joint);
+        let is_name = self.node.resolve_topic(&topic).is_ok();
+        let publisher = is_name.then(|| Publisher::new(&self.node, &topic, Qos::reliable(DEPTH))).transpose()?;
+        self.publishers.push((joint.to_owned(), publisher));
+        Ok(self.publishers.len() - 1)
     }
 }
 
@@ -298,10 +295,23 @@ impl ArrayImage {
 }
 
 /// A std_msgs/msg/Float64.
-pub(crate) fn float_bytes(value: f64) -> [u8; 12] {
-    let mut bytes = [0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    bytes[4..].copy_from_slice(&value.to_le_bytes());
-    bytes
+pub(crate) struct FloatImage {
+    bytes: Vec<u8>,
+    data: Range<usize>,
+}
+
+impl FloatImage {
+    pub(crate) fn new() -> Self {
+        let mut writer = Writer::default();
+        let data = writer.f64(0.0);
+        Self { bytes: writer.into_bytes(), data }
+    }
+
+    /// The message of this value.
+    pub(crate) fn of(&mut self, value: f64) -> &[u8] {
+        set_doubles(&mut self.bytes[self.data.clone()], [value]);
+        &self.bytes
+    }
 }
 
 #[cfg(test)]
@@ -377,7 +387,7 @@ mod tests {
         let context = Context::new(&[], Some(1 + std::process::id() as usize % 100)).expect("a context");
         let node = Node::new(&context, "command_output", "/test").expect("a node");
         let topic = format!("/twin/{JOINT}/cmd_pos");
-        let mut topics = JointTopics { node: node.clone(), topic, publishers: Vec::new() };
+        let mut topics = JointTopics::new(node.clone(), topic);
         let mut send = |position| {
             let mut failed = Vec::new();
             let [elbow, wrist] = commands();
@@ -394,6 +404,6 @@ mod tests {
 
     #[test]
     fn the_middleware_reads_a_number() {
-        assert_eq!(Float64::from_serialized_bytes(&float_bytes(-2.5)).expect("a number").data, -2.5);
+        assert_eq!(Float64::from_serialized_bytes(FloatImage::new().of(-2.5)).expect("a number").data, -2.5);
     }
 }

@@ -70,7 +70,7 @@ impl Curve {
     fn velocity_extreme(&self) -> Option<f64> {
         let [_, c1, c2, c3] = self.coefficients;
         let share = -c2 / (3.0 * c3);
-        (0.0..1.0).contains(&share).then(|| c1 + share * (2.0 * c2 + share * 3.0 * c3))
+        (0.0..1.0).contains(&share).then_some(c1 + share * (2.0 * c2 + share * 3.0 * c3))
     }
 }
 
