@@ -202,6 +202,8 @@ def test_two_robots_on_one_reference_are_named(
     [
         ({"reference_topic": STATES_TOPIC}, f"reference_topic: is {STATES_TOPIC}, which this node publishes itself"),
         ({"twin_topic": STATES_TOPIC}, f"twin_topic: is {STATES_TOPIC}, which this node publishes itself"),
+        ({"twin_topic": f"/{NODE_NAME}/error"}, f"twin_topic: is /{NODE_NAME}/error, which this node publishes itself"),
+        ({"reference_topic": f"/{NODE_NAME}/compensated_error"}, "compensated_error, which this node publishes itself"),
         ({"twin_topic": REFERENCE_TOPIC}, f"twin_topic: is {REFERENCE_TOPIC}, as reference_topic is"),
         ({"output_mode": "trajectory", "command_topic": TWIN_TOPIC}, f"command_topic: is {TWIN_TOPIC}, as twin_topic is"),
         ({"output_mode": "forward"}, "parameter joints: is empty"),
@@ -508,6 +510,7 @@ def test_a_stop_holds_the_joints_that_were_told_and_no_others(
 
     def holds() -> list[list[str]]:
         held = [message for message in commands.messages if message.points[0].positions[0] == 0.125]
+        assert all(message.points[0].time_from_start == Duration(nanosec=100_000_000) for message in held)
         return [list(message.joint_names) for message in held]
 
     with repeatedly(publish):

@@ -55,8 +55,7 @@ class Experiment:
         )
 
     def resync(self) -> None:
-        """Until it succeeds: in the 5 s that it has, the machine may be busy with something else."""
-        wait_until(lambda: self._services.trigger("resync").success, "~/resync succeeds", timeout_s=TIMEOUT_S)
+        resync(self._services)
 
 
 def is_only_late(reading: Reading) -> bool:
@@ -92,3 +91,32 @@ def test_a_delay_is_no_divergence_and_friction_that_doubles_is(
         experiment.wait_until("SYNCED", is_only_late, "an error that is all lag again")
     if path := request.config.getoption("--record-experiment"):
         experiment.recording.write(Path(path))
+
+
+# The twin is told where the robot is at each tick: a little late, and no farther off than its servos are soft.
+COMMANDING = {"output_mode": "trajectory", "max_latency": 0.2, "state_threshold": 0.03}
+
+
+def test_a_twin_that_is_commanded_is_synced_and_one_that_is_left_alone_diverges_until_it_is_resynchronized(
+    start_synchronizer: StartSynchronizer, start_twin: StartTwin, robot: Robot
+) -> None:
+    start_twin("--motion", "wave", "--publish-description")
+    start_twin("--namespace", "twin")
+    synchronizer = start_synchronizer(parameters=COMMANDING)
+    services = Services(robot)
+    scrape = synchronizer.wait_for_state("SYNCED")
+    assert scrape.value("ros_twin_commands_total") > 0
+
+    assert services.enable(False).success
+    synchronizer.wait_for_state("DIVERGED")
+    refused = services.trigger("resync")
+    assert not refused.success, "nobody brings the twin to the robot"
+
+    assert services.enable(True).success
+    resync(services)
+    synchronizer.wait_for_state("SYNCED")
+
+
+def resync(services: Services) -> None:
+    """Until it succeeds: in the 5 s that it has, the machine may be busy with something else."""
+    wait_until(lambda: services.trigger("resync").success, "~/resync succeeds", timeout_s=TIMEOUT_S)

@@ -9,6 +9,7 @@ use cdr::{Stamp, Writer, set_doubles};
 use r2r::std_msgs::msg::{Float64, Float64MultiArray};
 use r2r::trajectory_msgs::msg::JointTrajectory;
 use ros_observer::{Error, Node, Publisher, Qos};
+use twin_sync::JointId;
 
 use crate::parameters::{JOINT, OutputMode};
 use crate::topics::Topics;
@@ -18,9 +19,13 @@ const DEPTH: usize = 10;
 /// Sets of joints that are told apart at a hold, the last ones; those of others are held together.
 const SETS_MAX: usize = 8;
 
+/// However far apart ticks are, whoever is to stay is not to take longer.
+const HOLD_NS_MAX: i64 = 100_000_000;
+
 /// What one joint is told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JointCommand<'a> {
+    pub(crate) id: JointId,
     /// Its name in the reference, by which joints are selected.
     pub(crate) joint: &'a str,
     /// Its name in the twin.
@@ -47,7 +52,8 @@ pub(crate) enum Sent {
 }
 
 impl CommandOutput {
-    /// `joints`, by the reference's names, is the order in which a forward command controller takes its values; `period` is how far apart commands are.
+    /// `joints`, by the reference's names, is the order in which a forward command controller takes its values; `period` is
+    /// how far apart commands are.
     pub(crate) fn new(node: &Node, topics: &Topics, joints: &[String], period: Duration) -> Result<Self, Error> {
         let (qos, topic) = (Qos::reliable(DEPTH), &topics.command);
         Ok(match topics.output_mode {
@@ -63,9 +69,7 @@ impl CommandOutput {
                 order: joints.to_vec(),
                 image: ArrayImage::new(joints.len()),
             },
-            OutputMode::Gz => {
-                Self::Gz(JointTopics { node: node.clone(), topic: topic.clone(), publishers: Vec::new() })
-            }
+            OutputMode::Gz => Self::Gz(JointTopics::new(node.clone(), topic.clone())),
         })
     }
 
@@ -77,11 +81,23 @@ impl CommandOutput {
         }
     }
 
-    /// Sends these commands, to joints that were told something before, to stay.
-    pub(crate) fn hold(&mut self, commands: &[JointCommand<'_>]) -> Result<Sent, Error> {
+    /// Sends these commands, to joints that were told something before, to stay. One that cannot be sent keeps none of the
+    /// others from it; `failed` is told of each such joint, and the first error is returned.
+    pub(crate) fn hold(
+        &mut self,
+        commands: &[JointCommand<'_>],
+        mut failed: impl FnMut(JointId),
+    ) -> Result<Sent, Error> {
         match self {
-            Self::Trajectory(output) => output.hold(commands).map(|()| Sent::Without(0)),
-            Self::None | Self::Forward { .. } | Self::Gz(_) => self.send(commands),
+            Self::Trajectory(output) => output.hold(commands, failed).map(|()| Sent::Without(0)),
+            Self::Gz(topics) => topics.send(commands, failed).map(Sent::Without),
+            Self::None | Self::Forward { .. } => {
+                let sent = self.send(commands);
+                if sent.is_err() {
+                    commands.iter().for_each(|command| failed(command.id));
+                }
+                sent
+            }
         }
     }
 
@@ -96,7 +112,8 @@ impl CommandOutput {
                 true => publisher.publish_serialized(&image.bytes).map(all),
                 false => Ok(Sent::Incomplete),
             },
-            Self::Gz(topics) => topics.send(commands).map(Sent::Without),
+            // The next tick tells every joint anew.
+            Self::Gz(topics) => topics.send(commands, |_| ()).map(Sent::Without),
         }
     }
 }
@@ -115,17 +132,31 @@ impl TrajectoryOutput {
         self.publisher.publish(trajectory)
     }
 
-    fn hold(&mut self, commands: &[JointCommand<'_>]) -> Result<(), Error> {
-        for part in self.passed_on.parts(commands) {
-            self.send(&part)?;
-        }
-        Ok(())
+    fn hold(&mut self, commands: &[JointCommand<'_>], mut failed: impl FnMut(JointId)) -> Result<(), Error> {
+        let parts = self.passed_on.parts(commands);
+        let within_ns = self.period_ns.min(HOLD_NS_MAX);
+        try_each(parts, |part| {
+            let sent = self.send_within(&part, within_ns);
+            if sent.is_err() {
+                part.iter().for_each(|command| failed(command.id));
+            }
+            sent
+        })
     }
 
     fn send(&mut self, commands: &[JointCommand<'_>]) -> Result<(), Error> {
-        self.image.fill(commands, self.period_ns);
+        self.send_within(commands, self.period_ns)
+    }
+
+    fn send_within(&mut self, commands: &[JointCommand<'_>], within_ns: i64) -> Result<(), Error> {
+        self.image.fill(commands, within_ns);
         self.publisher.publish_serialized(&self.image.bytes)
     }
+}
+
+/// Does all of them, whatever becomes of the others, and tells the first error.
+fn try_each<T>(all: impl IntoIterator<Item = T>, attempt: impl FnMut(T) -> Result<(), Error>) -> Result<(), Error> {
+    all.into_iter().map(attempt).fold(Ok(()), Result::and)
 }
 
 /// The joints of the trajectories that were passed on, by the twin's names: those of one trajectory are told together.
@@ -164,30 +195,43 @@ pub(crate) struct JointTopics {
     topic: String,
     /// By the joint's name; none where it cannot stand in the name of a topic: the others go on without it.
     publishers: Vec<(String, Option<Publisher<Float64>>)>,
+    image: FloatImage,
 }
 
 impl JointTopics {
-    /// Sends commands, but to so many joints that have no topic.
-    fn send(&mut self, commands: &[JointCommand<'_>]) -> Result<u32, Error> {
-        let mut without = 0;
-        for command in commands {
-            match self.publisher(command.name) {
-                Some(publisher) => publisher.publish_serialized(&float_bytes(command.position))?,
-                None => without += 1,
-            }
-        }
-        Ok(without)
+    fn new(node: Node, topic: String) -> Self {
+        Self { node, topic, publishers: Vec::new(), image: FloatImage::new() }
     }
 
-    fn publisher(&mut self, joint: &str) -> Option<&Publisher<Float64>> {
-        let known = self.publishers.iter().position(|(name, _)| name == joint);
-        let index = known.unwrap_or_else(|| {
-            let topic = self.topic.replace(JOINT, joint);
-            let publisher = Publisher::new(&self.node, &topic, Qos::reliable(DEPTH)).ok();
-            self.publishers.push((joint.to_owned(), publisher));
-            self.publishers.len() - 1
+    /// Sends commands, but to so many joints that have no topic.
+    fn send(&mut self, commands: &[JointCommand<'_>], mut failed: impl FnMut(JointId)) -> Result<u32, Error> {
+        let mut without = 0;
+        let sent = try_each(commands, |command| {
+            let sent = self.place(command.name).and_then(|place| match &self.publishers[place].1 {
+                Some(publisher) => publisher.publish_serialized(self.image.of(command.position)),
+                None => {
+                    without += 1;
+                    Ok(())
+                }
+            });
+            if sent.is_err() {
+                failed(command.id);
+            }
+            sent
         });
-        self.publishers[index].1.as_ref()
+        sent.map(|()| without)
+    }
+
+    /// Of the joint among the publishers. A publisher that cannot be made is tried again at the next command.
+    fn place(&mut self, joint: &str) -> Result<usize, Error> {
+        if let Some(place) = self.publishers.iter().position(|(name, _)| name == joint) {
+            return Ok(place);
+        }
+        let topic = self.topic.replace(JOINT, joint);
+        let is_name = self.node.resolve_topic(&topic).is_ok();
+        let publisher = is_name.then(|| Publisher::new(&self.node, &topic, Qos::reliable(DEPTH))).transpose()?;
+        self.publishers.push((joint.to_owned(), publisher));
+        Ok(self.publishers.len() - 1)
     }
 }
 
@@ -197,19 +241,22 @@ pub(crate) struct TrajectoryImage {
     names: Vec<String>,
     bytes: Vec<u8>,
     positions: Range<usize>,
+    time_from_start: Range<usize>,
 }
 
 impl TrajectoryImage {
-    fn fill(&mut self, commands: &[JointCommand<'_>], period_ns: i64) {
+    fn fill(&mut self, commands: &[JointCommand<'_>], within_ns: i64) {
         let names = || commands.iter().map(|command| command.name);
         if self.bytes.is_empty() || !self.names.iter().map(String::as_str).eq(names()) {
             self.names = names().map(str::to_owned).collect();
-            self.encode(period_ns);
+            self.encode();
         }
+        let within = Stamp::of_nanoseconds(within_ns).to_le_bytes();
+        self.bytes[self.time_from_start.clone()].copy_from_slice(&within);
         set_doubles(&mut self.bytes[self.positions.clone()], commands.iter().map(|command| command.position));
     }
 
-    fn encode(&mut self, period_ns: i64) {
+    fn encode(&mut self) {
         let mut writer = Writer::default();
         // A stamp of zero: now.
         writer.header();
@@ -218,9 +265,8 @@ impl TrajectoryImage {
         writer.length(1);
         self.positions = writer.doubles(self.names.len());
         let _no_velocities_accelerations_efforts = [writer.doubles(0), writer.doubles(0), writer.doubles(0)];
-        let time_from_start = writer.time();
+        self.time_from_start = writer.time();
         self.bytes = writer.into_bytes();
-        self.bytes[time_from_start].copy_from_slice(&Stamp::of_nanoseconds(period_ns).to_le_bytes());
     }
 }
 
@@ -249,27 +295,52 @@ impl ArrayImage {
 }
 
 /// A std_msgs/msg/Float64.
-pub(crate) fn float_bytes(value: f64) -> [u8; 12] {
-    let mut bytes = [0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    bytes[4..].copy_from_slice(&value.to_le_bytes());
-    bytes
+pub(crate) struct FloatImage {
+    bytes: Vec<u8>,
+    data: Range<usize>,
+}
+
+impl FloatImage {
+    pub(crate) fn new() -> Self {
+        let mut writer = Writer::default();
+        let data = writer.f64(0.0);
+        Self { bytes: writer.into_bytes(), data }
+    }
+
+    /// The message of this value.
+    pub(crate) fn of(&mut self, value: f64) -> &[u8] {
+        set_doubles(&mut self.bytes[self.data.clone()], [value]);
+        &self.bytes
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use r2r::WrappedTypesupport;
+    use r2r::std_msgs::msg::String as Text;
+    use ros_observer::Context;
+    use twin_sync::{Settings, Source, Synchronizer};
 
     use super::*;
 
+    fn ids() -> [JointId; 2] {
+        let mut synchronizer = Synchronizer::new(Settings::default());
+        ["elbow", "wrist"].map(|name| synchronizer.joint(Source::Reference, name).expect("room").expect("followed"))
+    }
+
     fn commands() -> [JointCommand<'static>; 2] {
-        let command = |joint, name, position| JointCommand { joint, name, position };
-        [command("elbow", "elbow", 0.5), command("wrist", "sim_wrist", -1.0)]
+        let [elbow, wrist] = ids();
+        [
+            JointCommand { id: elbow, joint: "elbow", name: "elbow", position: 0.5 },
+            JointCommand { id: wrist, joint: "wrist", name: "sim_wrist", position: -1.0 },
+        ]
     }
 
     #[test]
     fn the_middleware_reads_a_trajectory_of_one_point() {
         let mut image = TrajectoryImage::default();
         image.fill(&commands()[..1], 10_000_000);
+        image.fill(&commands(), 2_000_000_000);
         image.fill(&commands(), 10_000_000);
         let read = JointTrajectory::from_serialized_bytes(&image.bytes).expect("a trajectory");
         assert_eq!(read.joint_names, ["elbow", "sim_wrist"]);
@@ -312,7 +383,27 @@ mod tests {
     }
 
     #[test]
+    fn one_topic_that_cannot_be_made_keeps_no_other_joint_from_its_command_and_is_tried_again() {
+        let context = Context::new(&[], Some(1 + std::process::id() as usize % 100)).expect("a context");
+        let node = Node::new(&context, "command_output", "/test").expect("a node");
+        let topic = format!("/twin/{JOINT}/cmd_pos");
+        let mut topics = JointTopics::new(node.clone(), topic);
+        let mut send = |position| {
+            let mut failed = Vec::new();
+            let [elbow, wrist] = commands();
+            let commands = [elbow, JointCommand { name: "no topic", ..wrist }, JointCommand { position, ..wrist }];
+            let sent = topics.send(&commands, |id| failed.push(id)).ok();
+            (sent, failed, topics.publishers.iter().filter(|(_, publisher)| publisher.is_some()).count())
+        };
+        // The middleware knows no topic of two types.
+        let in_the_way = Publisher::<Text>::new(&node, "/twin/elbow/cmd_pos", Qos::reliable(1)).expect("a publisher");
+        assert_eq!(send(0.5), (None, vec![ids()[0]], 1));
+        drop(in_the_way);
+        assert_eq!(send(0.5), (Some(1), vec![], 2));
+    }
+
+    #[test]
     fn the_middleware_reads_a_number() {
-        assert_eq!(Float64::from_serialized_bytes(&float_bytes(-2.5)).expect("a number").data, -2.5);
+        assert_eq!(Float64::from_serialized_bytes(FloatImage::new().of(-2.5)).expect("a number").data, -2.5);
     }
 }

@@ -55,8 +55,8 @@ impl Heard {
             }
             None => (None, None),
         };
-        let requests = requests::offer(with.node, spinner, wake)?;
-        let inbox = Inbox { outlets: [from_reference, from_twin], requests, limits, commands };
+        let (requests, stops) = requests::offer(with.node, spinner, wake)?;
+        let inbox = Inbox { outlets: [from_reference, from_twin], requests, stops, limits, commands };
         Ok((Self { inputs: [reference, twin], description, forwarded }, inbox))
     }
 

@@ -9,9 +9,10 @@ use r2r::std_msgs::msg::{Float64, String as Text};
 use ros_observer::{Error, Node, Publisher, Qos};
 use twin_sync::{JointTick, State, Tick};
 
-use crate::command_output::float_bytes;
+use crate::command_output::FloatImage;
 
-pub(crate) const STATES_TOPIC: &str = "/sync_joint_states";
+/// What is told as joint states: where the reference is, the errors, and those with the lag taken out.
+pub(crate) const JOINT_STATE_TOPICS: [&str; 3] = ["/sync_joint_states", "~/error", "~/compensated_error"];
 
 const DEPTH: usize = 10;
 
@@ -21,17 +22,20 @@ pub(crate) struct Outputs {
     errors: JointOutput,
     compensated_errors: JointOutput,
     quality: Publisher<Float64>,
+    quality_image: FloatImage,
     state: Publisher<Text>,
 }
 
 impl Outputs {
     pub(crate) fn new(node: &Node) -> Result<Self, Error> {
         let qos = Qos::reliable(DEPTH);
+        let [states, errors, compensated_errors] = JOINT_STATE_TOPICS;
         Ok(Self {
-            states: JointOutput::new(node, STATES_TOPIC)?,
-            errors: JointOutput::new(node, "~/error")?,
-            compensated_errors: JointOutput::new(node, "~/compensated_error")?,
+            states: JointOutput::new(node, states)?,
+            errors: JointOutput::new(node, errors)?,
+            compensated_errors: JointOutput::new(node, compensated_errors)?,
             quality: Publisher::new(node, "~/quality", qos)?,
+            quality_image: FloatImage::new(),
             state: Publisher::new(node, "~/state", Qos::latched(1))?,
         })
     }
@@ -48,7 +52,7 @@ impl Outputs {
         self.compensated_errors
             .publish(&tick.joints, names, stamp, |joint| of_error(joint.error.and_then(|error| error.compensated)))?;
         if let Some(quality) = tick.quality {
-            self.quality.publish_serialized(&float_bytes(quality))?;
+            self.quality.publish_serialized(self.quality_image.of(quality))?;
         }
         Ok(())
     }

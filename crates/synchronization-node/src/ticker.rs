@@ -90,7 +90,6 @@ impl Drop for Ticker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::requests::Wish;
     use crate::work::tests::Bench;
 
     #[test]
@@ -104,7 +103,7 @@ mod tests {
         let mut deadlines = Deadlines::new(far, Duration::from_secs(1));
         let counts = |work: &Work| (work.metrics.ticks.get(), work.metrics.commands.get());
         let (ticks, commands) = counts(&bench.work);
-        bench.ask(Wish::SafetyStop);
+        bench.stop();
         turn(&mut bench.work, &mut deadlines, || ());
         assert_eq!(counts(&bench.work), (ticks + 1, commands + 1), "the hold");
         turn(&mut bench.work, &mut deadlines, || ());

@@ -3,7 +3,7 @@
 use node_runtime::{Parameters, Startup};
 use ros_observer::Node;
 
-use crate::outputs::STATES_TOPIC;
+use crate::outputs::JOINT_STATE_TOPICS;
 use crate::parameters::{JOINT, OutputMode, default_command_topic, namespace};
 
 /// After remapping.
@@ -43,9 +43,10 @@ impl Topics {
             faults.push(format!("parameter twin_topic: is {}, as reference_topic is", self.twin));
         }
         let inputs = [("reference_topic", &self.reference), ("twin_topic", &self.twin)];
-        let states = node.resolve_topic(STATES_TOPIC).unwrap_or_default();
-        for (parameter, _) in inputs.iter().filter(|(_, input)| **input == states) {
-            faults.push(format!("parameter {parameter}: is {states}, which this node publishes itself"));
+        for told in JOINT_STATE_TOPICS.map(|topic| node.resolve_topic(topic).unwrap_or_default()) {
+            for (parameter, _) in inputs.iter().filter(|(_, input)| **input == told) {
+                faults.push(format!("parameter {parameter}: is {told}, which this node publishes itself"));
+            }
         }
         // A name of a joint that is legal in a topic stands for all of them.
         let command = match node.resolve_topic(&self.command.replace(JOINT, "joint")) {

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use cdr::Stamp;
 use node_runtime::{MonotonicClock, RosClock};
 use ros_observer::Error;
-use twin_sync::{JOINTS_MAX, JointValue, Moment, ResyncProgress, Source, Synchronizer, Tick, Transition};
+use twin_sync::{JOINTS_MAX, JointId, JointValue, Moment, ResyncProgress, Source, Synchronizer, Tick, Transition};
 
 use crate::command_output::{CommandOutput, JointCommand, Sent};
 use crate::description::LimitsOfJoints;
@@ -19,7 +19,7 @@ use crate::forwarding::{self, Translated, Waiting};
 use crate::intake::Outlet;
 use crate::known::Known;
 use crate::outputs::Outputs;
-use crate::requests::{Answer, Request, WAITING_MAX, Wish};
+use crate::requests::{Answer, Request, Stops, WAITING_MAX, Wish};
 use crate::shown::Shown;
 use crate::tick_metrics::TickMetrics;
 
@@ -47,6 +47,7 @@ pub(crate) struct Inbox {
     /// By source.
     pub(crate) outlets: [Outlet; 2],
     pub(crate) requests: Receiver<Request>,
+    pub(crate) stops: Stops,
     pub(crate) limits: Receiver<LimitsOfJoints>,
     /// The robot's commands, if they are passed on.
     pub(crate) commands: Option<Waiting>,
@@ -109,9 +110,13 @@ impl Work {
         self.metrics.count_tick(tick);
         let stamp = Stamp::of_nanoseconds(stamp_ns(tick.refers_to, now_ns, &self.ros_clock));
         let told = self.outputs.tell(tick, &self.known.names, stamp);
-        let commanded = send_commands(&mut self.command_output, &self.metrics, tick, &self.known);
+        let mut not_held = Vec::new();
+        let commanded = send_commands(&mut self.command_output, &self.metrics, tick, &self.known, |joint| {
+            not_held.push(joint);
+        });
         let transition = tick.transition;
         let resync = tick.resync;
+        not_held.into_iter().for_each(|joint| self.synchronizer.hold_failed(joint));
         if let Some(transition) = transition {
             self.tell_transition(transition);
         }
@@ -141,8 +146,9 @@ impl Work {
     }
 
     /// Does what the services were asked, as much as may wait: who asks on delays no tick. Tells whether one was answered
-    /// since it last told.
+    /// since it last told. A stop comes after all that was asked for before it, so that nothing of that undoes it.
     pub(crate) fn take_requests(&mut self) -> bool {
+        let stop = self.inbox.stops.pending();
         for _ in 0..WAITING_MAX {
             let Ok(Request { wish, answer }) = self.inbox.requests.try_recv() else { break };
             let done = match wish {
@@ -154,12 +160,7 @@ impl Work {
                     self.synchronizer.reset_statistics(self.clock.now_ns() as i64);
                     Answer::done("statistics are taken anew")
                 }
-                Wish::SafetyStop => {
-                    // The twin is to be told now, however far away the next tick is.
-                    self.is_urgent = true;
-                    self.changed(Synchronizer::safety_stop, "stopped", "stopped already")
-                }
-                Wish::ClearFault => self.changed(Synchronizer::clear_fault, "cleared", "there was no fault"),
+                Wish::ClearFault => self.clear_fault(),
                 Wish::Enable(true) if matches!(self.command_output, CommandOutput::None) => {
                     Answer::refused("output_mode is none: the twin is not commanded")
                 }
@@ -172,21 +173,29 @@ impl Work {
             drop(answer.try_send(done));
             self.has_answered = true;
         }
+        if let Some(number) = stop {
+            self.stop();
+            self.inbox.stops.finish(number);
+            self.has_answered = true;
+        }
         std::mem::take(&mut self.has_answered)
     }
 
-    fn changed(
-        &mut self,
-        change: impl FnOnce(&mut Synchronizer) -> Option<Transition>,
-        done: &str,
-        otherwise: &str,
-    ) -> Answer {
-        match change(&mut self.synchronizer) {
+    fn stop(&mut self) {
+        // The twin is to be told now, however far away the next tick is.
+        self.is_urgent = true;
+        if let Some(transition) = self.synchronizer.safety_stop() {
+            self.tell_transition(transition);
+        }
+    }
+
+    fn clear_fault(&mut self) -> Answer {
+        match self.synchronizer.clear_fault() {
             Some(transition) => {
                 self.tell_transition(transition);
-                Answer::done(done)
+                Answer::done("cleared")
             }
-            None => Answer::done(otherwise),
+            None => Answer::done("there was no fault"),
         }
     }
 
@@ -230,15 +239,23 @@ impl Work {
     }
 }
 
-/// Commands to the twin for every joint that is to be told something.
-fn send_commands(output: &mut CommandOutput, metrics: &TickMetrics, tick: &Tick, known: &Known) -> Result<(), Error> {
+/// Commands to the twin for every joint that is to be told something; `not_held` is told of those that a hold did not reach.
+fn send_commands(
+    output: &mut CommandOutput,
+    metrics: &TickMetrics,
+    tick: &Tick,
+    known: &Known,
+    not_held: impl FnMut(JointId),
+) -> Result<(), Error> {
     metrics.count_commands(tick);
-    let mut commands = [JointCommand { joint: "", name: "", position: 0.0 }; JOINTS_MAX];
+    let Some(first) = known.joints.first() else { return Ok(()) };
+    let mut commands = [JointCommand { id: *first, joint: "", name: "", position: 0.0 }; JOINTS_MAX];
     let mut count = 0;
-    for ((tick, joint), name) in tick.joints.iter().zip(&*known.names).zip(&known.twin_names) {
+    let names = known.joints.iter().zip(&*known.names).zip(&known.twin_names);
+    for (tick, ((id, joint), name)) in tick.joints.iter().zip(names) {
         // Before the twin has named it, nobody knows by what name it would take a command.
         if let (Some(position), Some(name)) = (tick.command, name) {
-            commands[count] = JointCommand { joint, name, position };
+            commands[count] = JointCommand { id: *id, joint, name, position };
             count += 1;
         }
     }
@@ -246,7 +263,7 @@ fn send_commands(output: &mut CommandOutput, metrics: &TickMetrics, tick: &Tick,
         return Ok(());
     }
     let commands = &commands[..count];
-    let sent = if tick.is_hold { output.hold(commands) } else { output.send(commands) };
+    let sent = if tick.is_hold { output.hold(commands, not_held) } else { output.send(commands) };
     match sent? {
         Sent::Without(joints) => metrics.count_sent(joints, count),
         Sent::Incomplete => metrics.incomplete.inc(),

@@ -54,10 +54,9 @@ pub(crate) struct Situation<'a> {
 }
 
 impl Situation<'_> {
-    /// Where the twin is to stay at a stop: where it is, even beyond its limits, since it must not leap. `None` where that is
+    /// Where the twin is to stay at a stop: where it is, whatever its limits are, since it must not leap. `None` where that is
     /// not known.
     fn place(&self) -> Option<f64> {
-        self.limits.filter(|limits| are_known(limits))?;
         self.twin.filter(|_| !self.is_twin_stale)
     }
 }
@@ -124,6 +123,13 @@ impl Commander {
         self.joints.iter_mut().for_each(|joint| joint.is_hold_due = joint.is_told);
     }
 
+    /// A hold did not reach the joint: it is due again.
+    pub(crate) fn hold_failed(&mut self, joint: JointId) {
+        if let Some(joint) = self.joints.get_mut(joint.index()) {
+            joint.is_hold_due = joint.is_told;
+        }
+    }
+
     /// Whether anything may be told that comes from anywhere.
     pub(crate) fn may_forward(&self, state: State) -> Result<(), Refusal> {
         match state {
@@ -188,7 +194,14 @@ impl Commander {
         let ramp_velocity = self.ramp_velocity;
         let Some(joint) = self.joints.get_mut(index) else { return Order::Nothing };
         let order = match mode {
-            Mode::Follow | Mode::Hold => joint.follower.lead(mode, situation, step_seconds, ramp_velocity),
+            Mode::Follow | Mode::Hold => {
+                let order = joint.follower.lead(mode, situation, step_seconds, ramp_velocity);
+                if order == Order::Refused {
+                    // Whatever moves the twin meanwhile: it is brought to the reference from where it is then.
+                    joint.follower = Follower::default();
+                }
+                order
+            }
             Mode::HoldOnce | Mode::Silent => {
                 joint.follower = Follower::default();
                 if mode == Mode::HoldOnce { joint.hold(situation) } else { Order::Nothing }

@@ -10,8 +10,12 @@
 //! | DEGRADED | the reference is stale |
 //! | MIRRORING | there is a reference, the twin has brought nothing yet, or nothing to compare for 0.2 s at most |
 //! | DIVERGED | the error of a joint was beyond its threshold for the hold; until all were below 80 % of it for as long |
-//! | DEGRADED | the twin is stale, or a joint that is expected of both is missing in one; or both have no joint in common, or lag, delay or mean error are beyond theirs, or joints of one source are stamped by different clocks, for 0.2 s; until all were below 80 % for as long |
+//! | DEGRADED | the twin is stale, a joint is missing, or one of the reasons below was there for 0.2 s; until none was for as long |
 //! | SYNCED | none of these |
+//!
+//! A joint is missing that is expected of both sources and that one does not tell of. The other reasons: both have no joint in
+//! common; lag, delay or mean error are beyond their thresholds, until below 80 %; joints of one source are stamped by
+//! different clocks.
 //!
 //! Errors are those with the lag taken out, where it is known.
 
@@ -48,23 +52,30 @@ pub(crate) struct Evidence {
 struct Latch {
     threshold: f64,
     hold_ns: i64,
+    /// A value that is back for less than this, before it is on, is one that passes through zero.
+    dip_ns_max: i64,
     is_on: bool,
+    /// Since when it should be the other way.
     otherwise_since_ns: Option<i64>,
+    /// Since when that is interrupted.
+    dip_since_ns: Option<i64>,
 }
 
 impl Latch {
     fn new(threshold: f64, hold_ns: i64) -> Self {
-        Self { threshold, hold_ns, is_on: false, otherwise_since_ns: None }
+        Self { threshold, hold_ns, dip_ns_max: 0, is_on: false, otherwise_since_ns: None, dip_since_ns: None }
     }
 
-    /// Without a value it stays as it is, and the time does not count.
+    /// Without a value it stays as it is, and the time begins anew.
     fn update(&mut self, value: Option<f64>, now_ns: i64) {
         let is_otherwise = value.is_some_and(|value| match self.is_on {
             true => value < self.threshold * BACK_RATIO,
             false => value > self.threshold,
         });
-        if !is_otherwise {
+        if value.is_none() || self.has_dipped(is_otherwise, now_ns) {
             self.otherwise_since_ns = None;
+        }
+        if !is_otherwise {
             return;
         }
         let since_ns = *self.otherwise_since_ns.get_or_insert(now_ns);
@@ -73,8 +84,16 @@ impl Latch {
         }
     }
 
+    /// Whether what should be the other way was not so for too long. What is on lasts: of its end nothing is forgiven.
+    fn has_dipped(&mut self, is_otherwise: bool, now_ns: i64) -> bool {
+        let since_ns =
+            if is_otherwise { self.dip_since_ns.take() } else { Some(*self.dip_since_ns.get_or_insert(now_ns)) };
+        let dip_ns_max = if self.is_on { 0 } else { self.dip_ns_max };
+        since_ns.is_some_and(|since_ns| now_ns.saturating_sub(since_ns) >= dip_ns_max)
+    }
+
     fn clear(&mut self) {
-        (self.is_on, self.otherwise_since_ns) = (false, None);
+        (self.is_on, self.otherwise_since_ns, self.dip_since_ns) = (false, None, None);
     }
 }
 
@@ -99,12 +118,14 @@ impl StateMachine {
     pub(crate) fn new(settings: &Settings) -> Self {
         let latency = Latch::new(settings.max_latency_seconds, DEGRADED_HOLD_NS);
         let divergence_hold_ns = nanoseconds(settings.divergence_hold_seconds);
+        // The error of a twin that stands passes through zero whenever the robot comes by.
+        let dip_ns_max = divergence_hold_ns / 2;
         Self {
             stale_ns: nanoseconds(settings.stale_timeout_seconds),
             lost_ns: nanoseconds(settings.lost_timeout_seconds),
             stops_on_divergence: settings.stop_on_divergence,
             state: State::Waiting,
-            divergence: Latch::new(settings.divergence_threshold, divergence_hold_ns),
+            divergence: Latch { dip_ns_max, ..Latch::new(settings.divergence_threshold, divergence_hold_ns) },
             lag: latency.clone(),
             delay: latency,
             mean_error: Latch::new(settings.state_threshold, DEGRADED_HOLD_NS),
@@ -307,12 +328,39 @@ mod tests {
         let worst = |error| Evidence { worst_error: Some(error), ..GOOD };
         let mut course = synced();
         assert_eq!(course.show(worst(0.11), 500), []);
-        assert_eq!(course.show(GOOD, 10), []);
+        assert_eq!(course.show(GOOD, 250), []);
         assert_eq!(course.show(worst(0.11), 600), [(500, State::Diverged, Cause::Divergence)]);
         assert_eq!(course.show(worst(0.09), 2_000), [], "not far enough below");
         assert_eq!(course.show(worst(0.07), 490), []);
         assert_eq!(course.show(worst(0.09), 10), []);
         assert_eq!(course.show(worst(0.07), 600), [(500, State::Synced, Cause::WithinLimits)]);
+    }
+
+    #[test]
+    fn an_error_that_passes_through_zero_goes_on() {
+        let worst = |error| Evidence { worst_error: Some(error), ..GOOD };
+        let mut course = synced();
+        assert_eq!(course.show(worst(0.11), 300), []);
+        assert_eq!(course.show(worst(0.1), 240), [], "not beyond, and not for half the hold");
+        assert_eq!(course.show(worst(0.11), 10), [(0, State::Diverged, Cause::Divergence)]);
+        course = synced();
+        assert_eq!(course.show(worst(0.11), 300), []);
+        assert_eq!(course.show(Evidence { worst_error: None, ..GOOD }, 10), []);
+        assert_eq!(course.show(worst(0.11), 510), [(500, State::Diverged, Cause::Divergence)], "nothing was known");
+    }
+
+    #[test]
+    fn a_twin_that_stands_has_diverged_from_a_robot_that_swings() {
+        for hertz in [0.3, 1.0, 3.0] {
+            let mut course = synced();
+            let mut found = Vec::new();
+            for tick in 0..300 {
+                let error = 0.5 * (f64::from(tick) * 0.01 * hertz * std::f64::consts::TAU).sin();
+                found.extend(course.show(Evidence { worst_error: Some(error.abs()), ..GOOD }, 10));
+            }
+            let causes: Vec<_> = found.iter().map(|(_, state, cause)| (*state, *cause)).collect();
+            assert_eq!(causes, [(State::Diverged, Cause::Divergence)], "{hertz} Hz, and it stays so");
+        }
     }
 
     #[test]

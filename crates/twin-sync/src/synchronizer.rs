@@ -3,6 +3,7 @@
 mod steps;
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use crate::alignment::Aligner;
 use crate::analysis::{Analysis, Analyst};
@@ -175,13 +176,20 @@ impl Synchronizer {
         self.machine.stop()
     }
 
+    /// What the last tick told a joint in [`Tick::is_hold`] could not be sent: the next ticks tell it again, unless commands
+    /// have been resumed.
+    pub fn hold_failed(&mut self, joint: JointId) {
+        self.commander.hold_failed(joint);
+    }
+
     /// Begins anew after a stop; `None` where there was none.
     pub fn clear_fault(&mut self) -> Option<Transition> {
         self.machine.clear_fault()
     }
 
     /// Whether the twin may be commanded, if it is at all; while not, it is told nothing but to stay where it is when a stop
-    /// is asked for. A stop on divergence is silent then: whoever moves the twin meanwhile did not ask for it. Joints are brought to the reference when it is again.
+    /// is asked for. A stop on divergence is silent then: whoever moves the twin meanwhile did not ask for it. Joints are
+    /// brought to the reference when it is again.
     pub fn enable(&mut self, is_enabled: bool) {
         self.commander.enable(is_enabled);
     }
@@ -249,6 +257,24 @@ impl Synchronizer {
         Ok(joint.sign.apply(velocity.clamp(-limit, limit)))
     }
 
+    /// What the robot's description allows of a joint, in the twin's own sense.
+    ///
+    /// # Errors
+    /// Where that is not known.
+    pub fn twin_limits(&self, joint: JointId) -> Result<JointLimits, Refusal> {
+        let joint = self.joints.get(joint).ok_or(Refusal::NoLimits)?;
+        let limits = joint.limits.as_ref().ok_or(Refusal::NoLimits)?;
+        let ends = |range: &RangeInclusive<f64>| {
+            let [one, other] = [range.start(), range.end()].map(|end| joint.sign.apply(*end));
+            one.min(other)..=one.max(other)
+        };
+        Ok(JointLimits {
+            is_continuous: limits.is_continuous,
+            position: limits.position.as_ref().map(ends),
+            velocity: joint.velocity_limit(),
+        })
+    }
+
     /// Whether a joint can get from where the twin was last heard of at `now_ns` to a position, in the twin's own sense, in
     /// so many seconds at its limit of velocity, where it has one. The error and the lag that do not make the state DEGRADED
     /// are let pass: a command begins where the robot is, and its twin may be a little off and late.
@@ -257,10 +283,10 @@ impl Synchronizer {
     /// Where the joint is not known, or the twin has not told of it within the lost timeout.
     pub fn is_in_reach(&self, joint: JointId, position: f64, seconds: f64, now_ns: i64) -> Result<bool, Refusal> {
         let joint = self.joints.get(joint).ok_or(Refusal::NoLimits)?;
-        let Some(limit) = joint.velocity_limit() else { return Ok(true) };
         let lost_ns = nanoseconds(self.settings.lost_timeout_seconds);
         let is_lost = joint.silence_ns(Source::Twin, now_ns).is_none_or(|silence_ns| silence_ns > lost_ns);
         let twin = joint.history(Source::Twin).newest().filter(|_| !is_lost).ok_or(Refusal::Lost)?;
+        let Some(limit) = joint.velocity_limit() else { return Ok(true) };
         let distance = joint.turning().difference(joint.sign.apply(position), twin.position).abs();
         let reach = limit * (seconds.max(0.0) + self.settings.max_latency_seconds);
         Ok(distance <= reach + self.settings.state_threshold)

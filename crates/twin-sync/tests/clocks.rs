@@ -81,6 +81,20 @@ fn joints_that_are_stamped_by_another_clock_are_told_of_and_not_compared() {
 }
 
 #[test]
+fn the_clock_of_a_joint_that_is_not_compared_does_not_matter() {
+    let mut shared = Shared::new(0);
+    let publisher = |joint, ahead_ms| Publisher { joint, ahead_ms, interval_ms: 10 };
+    // Of the last one the reference tells nothing.
+    shared.publishers = vec![publisher("arm", 5_000), publisher("leg", 5_000), publisher("tool", 0)];
+    let mut transitions = Vec::new();
+    for _ in 0..10_000 {
+        shared.step();
+        transitions.extend(shared.synchronizer.last_tick().transition.filter(|_| shared.now_ms > 1_000));
+    }
+    assert_eq!((shared.synchronizer.state(), transitions), (State::Synced, vec![]));
+}
+
+#[test]
 fn of_two_clocks_on_a_topic_either_serves_within_ten_seconds_once_it_is_alone() {
     for ahead_ms in [60, 150, 900, 1_500, 5_000, 2_000_000_000] {
         for leaving in [0, 1] {

@@ -9,7 +9,8 @@ use allocation_counter::measure;
 use joint_state::{Fault, Field, JointStateMessage};
 use node_runtime::system_time_ns;
 use prometheus::{IntCounter, Registry};
-use ros_observer::{Context, MessageInfo, Node};
+use r2r::std_msgs::msg::String as Text;
+use ros_observer::{Context, MessageInfo, Node, Publisher, Qos};
 use rtrb::RingBuffer;
 use twin_sync::{JointLimits, JointTick, Settings, State};
 
@@ -21,9 +22,21 @@ use crate::topics::Topics;
 
 const JOINTS: usize = 32;
 
+fn topics() -> Topics {
+    Topics {
+        reference: "/joint_states".to_owned(),
+        twin: "/twin/joint_states".to_owned(),
+        description: "/robot_description".to_owned(),
+        output_mode: OutputMode::Trajectory,
+        command: "/twin/commands".to_owned(),
+        forwarded: None,
+    }
+}
+
 /// The work of a node in a ROS domain of its own, its two intakes, and who asks its services.
 pub(crate) struct Bench {
     pub(crate) work: Work,
+    node: Node,
     desk: SyncSender<Request>,
     intakes: [Intake; 2],
     messages: [JointStateMessage; 2],
@@ -34,14 +47,7 @@ impl Bench {
     pub(crate) fn new() -> Self {
         let context = Context::new(&[], Some(1 + std::process::id() as usize % 100)).expect("a context");
         let node = Node::new(&context, "synchronization_work", "/test").expect("a node");
-        let topics = Topics {
-            reference: "/joint_states".to_owned(),
-            twin: "/twin/joint_states".to_owned(),
-            description: "/robot_description".to_owned(),
-            output_mode: OutputMode::Trajectory,
-            command: "/twin/commands".to_owned(),
-            forwarded: None,
-        };
+        let topics = topics();
         let (clock, ros_clock) = (MonotonicClock::new(), RosClock::system());
         let families = topic_watch::Families::register(&Registry::new(), &[], topic_watch::STATUSES);
         let families = families.expect("names that do not clash");
@@ -51,7 +57,7 @@ impl Bench {
             Intake::new(&[], &families.of_topic(&[], topic), counters, clock, ros_clock.clone())
         };
         let ((reference, from_reference), (twin, from_twin)) = (intake(&topics.reference), intake(&topics.twin));
-        let (desk, requests) = sync_channel(2 * WAITING_MAX);
+        let (desk, requests) = sync_channel(WAITING_MAX);
         let (send_limits, limits) = sync_channel(1);
         let names: Vec<_> = (0..JOINTS).map(|joint| format!("joint_{joint}")).collect();
         let free = JointLimits { is_continuous: true, position: None, velocity: None };
@@ -64,7 +70,13 @@ impl Bench {
             command_output: CommandOutput::new(&node, &topics, &[], Duration::from_millis(1)).expect("one more"),
             synchronizer: Synchronizer::new(settings),
             metrics: TickMetrics::register(&Registry::new()).expect("names that do not clash"),
-            inbox: Inbox { outlets: [from_reference, from_twin], requests, limits, commands: None },
+            inbox: Inbox {
+                outlets: [from_reference, from_twin],
+                requests,
+                stops: Stops::default(),
+                limits,
+                commands: None,
+            },
             shown: Shown::new(SharedReport::default(), transitions, AtomicU64::new(0).into()),
             clock,
             ros_clock,
@@ -74,12 +86,16 @@ impl Bench {
             is_urgent: false,
         };
         let message = || JointStateMessage::new(names.iter().map(String::as_str), &[Field::Position]);
-        Self { work, desk, intakes: [reference, twin], messages: [message(), message()], sequence: 0 }
+        Self { work, node, desk, intakes: [reference, twin], messages: [message(), message()], sequence: 0 }
     }
 
     /// Asks for something; nobody waits for the answer.
     pub(crate) fn ask(&self, wish: Wish) {
         self.desk.try_send(Request { wish, answer: sync_channel(1).0 }).expect("room");
+    }
+
+    pub(crate) fn stop(&self) {
+        self.work.inbox.stops.ask();
     }
 
     /// A message of each source, and a tick.
@@ -133,12 +149,38 @@ fn ticks_allocate_nothing_once_the_joints_are_known_and_the_state_stays() {
 }
 
 #[test]
-fn a_flood_of_requests_is_taken_by_as_many_as_may_wait() {
+fn a_stop_comes_after_all_that_was_asked_for_before_it() {
     let mut bench = Bench::new();
-    (0..WAITING_MAX).for_each(|_| bench.ask(Wish::ResetStatistics));
-    bench.ask(Wish::SafetyStop);
-    assert!(bench.work.take_requests());
-    assert_eq!(bench.work.synchronizer.state(), State::Waiting);
+    (0..WAITING_MAX).for_each(|_| bench.ask(Wish::ClearFault));
+    bench.stop();
     assert!(bench.work.take_requests());
     assert_eq!(bench.work.synchronizer.state(), State::Stopped);
+    assert!(!bench.work.take_requests());
+    bench.ask(Wish::ClearFault);
+    assert!(bench.work.take_requests());
+    assert_eq!(bench.work.synchronizer.state(), State::Waiting);
+}
+
+#[test]
+fn a_hold_that_could_not_be_sent_is_sent_once_it_can_be() {
+    let mut bench = Bench::new();
+    let topics = Topics { output_mode: OutputMode::Gz, command: "/twin/{joint}/cmd_pos".to_owned(), ..topics() };
+    let gz = |node: &Node| CommandOutput::new(node, &topics, &[], Duration::from_millis(1)).expect("no publisher yet");
+    bench.work.command_output = gz(&bench.node);
+    while bench.work.metrics.commands.get() == 0 {
+        bench.step();
+    }
+    // All topics are made anew, and the first one cannot be: the middleware knows none of two types.
+    bench.work.command_output = CommandOutput::None;
+    let in_the_way = Publisher::<Text>::new(&bench.node, "/twin/joint_0/cmd_pos", Qos::reliable(1)).expect("one");
+    bench.work.command_output = gz(&bench.node);
+    let counts = |bench: &Bench| (bench.work.metrics.publish_failed.get(), bench.work.metrics.commands.get());
+    let (failed, commands) = counts(&bench);
+    bench.stop();
+    bench.work.take_requests();
+    (0..3).for_each(|_| bench.step());
+    assert_eq!(counts(&bench), (failed + 3, commands), "tried at every tick");
+    drop(in_the_way);
+    (0..3).for_each(|_| bench.step());
+    assert_eq!(counts(&bench), (failed + 3, commands + 1), "held, and no more");
 }

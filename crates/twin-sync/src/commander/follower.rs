@@ -55,8 +55,7 @@ impl Follower {
         self.has_arrived |= step.abs() <= step_max;
         let position = if step_max.is_finite() { from + step.clamp(-step_max, step_max) } else { from + step };
         if !position.is_finite() {
-            // Two positions may be too far apart for a number: begin anew where the twin is next.
-            *self = Self::default();
+            // Two positions may be too far apart for a number.
             return Order::Refused;
         }
         // Rounding must not leave what is allowed either.

@@ -147,17 +147,51 @@ fn a_hold_stays_due_until_it_can_be_told() {
     commander.forwarded(&[JointId(0)]);
     let there = situation(&limits, 0.5, 0.3);
     commander.stop();
-    for nowhere in [
-        Situation { twin: None, ..there },
-        Situation { is_twin_stale: true, ..there },
-        Situation { limits: None, ..there },
-    ] {
+    for nowhere in [Situation { twin: None, ..there }, Situation { is_twin_stale: true, ..there }] {
         assert_eq!(told(&mut commander, STOPPED, nowhere), Order::Nothing);
     }
     let alone = Situation { reference: None, is_reference_stale: true, ..there };
     assert_eq!([alone; 2].map(|at| told(&mut commander, STOPPED, at)), [held(0.3), Order::Nothing]);
     commander.stop();
     assert_eq!(told(&mut commander, STOPPED, alone), held(0.3), "asked for again");
+}
+
+#[test]
+fn a_stop_holds_a_joint_whose_limits_are_not_known_any_more() {
+    let unknown = JointLimits { position: None, ..hinge() };
+    for limits in [None, Some(&unknown)] {
+        let mut commander = commander();
+        follow(&mut commander, situation(&hinge(), 0.5, 0.5), 1);
+        commander.stop();
+        assert_eq!(told(&mut commander, STOPPED, Situation { limits, ..situation(&unknown, 0.5, 0.3) }), held(0.3));
+    }
+}
+
+#[test]
+fn after_a_refusal_a_joint_is_brought_to_the_reference_from_where_the_twin_is() {
+    let (mut commander, limits) = (commander(), hinge());
+    let gone = Situation { limits: None, ..situation(&limits, 0.5, 0.5) };
+    let no_number = situation(&limits, f64::NAN, 0.5);
+    for refused in [gone, no_number] {
+        follow(&mut commander, situation(&limits, 0.5, 0.5), 50);
+        assert!(commander.has_arrived());
+        assert_eq!(told(&mut commander, FOLLOWING, refused), Order::Refused);
+        assert!(!commander.has_arrived());
+        assert_eq!(told(&mut commander, FOLLOWING, situation(&limits, 0.9, 0.25)), held(0.26), "no leap");
+    }
+}
+
+#[test]
+fn a_hold_that_could_not_be_sent_is_told_again_from_where_the_twin_is_then() {
+    let (mut commander, limits) = (commander(), hinge());
+    commander.admit(2);
+    commander.forwarded(&[JointId(0)]);
+    commander.stop();
+    assert_eq!(told(&mut commander, STOPPED, situation(&limits, 0.5, 0.3)), held(0.3));
+    (0..2).for_each(|joint| commander.hold_failed(JointId(joint)));
+    let later = situation(&limits, 0.5, 0.4);
+    assert_eq!([later; 2].map(|at| told(&mut commander, STOPPED, at)), [held(0.4), Order::Nothing]);
+    assert_eq!(commander.order(1, Mode::HoldOnce, later, STEP_SECONDS), Order::Nothing, "it was told nothing");
 }
 
 #[test]

@@ -118,6 +118,10 @@ impl Synchronizer {
         self.tick.quality = self.tick.mean_error.map(quality);
         let pairing = pairing(&self.streams, self.aligner.current());
         let [reference, twin] = &self.streams;
+        let is_compared = |joint: &Joint| {
+            let silences = Source::ALL.map(|source| joint.silence_ns(source, now_ns));
+            silences.iter().all(|silence| silence.is_some_and(|silence_ns| silence_ns <= lost_ns))
+        };
         let delay_ns = reference.map.delay_ns().max(twin.map.delay_ns());
         let evidence = Evidence {
             reference_silence_ns: reference.silence_ns(now_ns),
@@ -127,7 +131,7 @@ impl Synchronizer {
             mean_error: self.tick.mean_error,
             worst_error: worst,
             are_joints_missing: self.tick.missing > 0,
-            do_clocks_differ: self.joints.iter().any(|joint| pairing.is_off_clock(joint)),
+            do_clocks_differ: self.joints.iter().any(|joint| is_compared(joint) && pairing.is_off_clock(joint)),
         };
         self.tick.transition = self.machine.update(evidence, now_ns);
         self.tick.state = self.machine.state();
