@@ -104,8 +104,7 @@ def test_a_twin_that_is_commanded_is_synced_and_one_that_is_left_alone_diverges_
     start_twin("--namespace", "twin")
     synchronizer = start_synchronizer(parameters=COMMANDING)
     services = Services(robot)
-    scrape = synchronizer.wait_for_state("SYNCED")
-    assert scrape.value("ros_twin_commands_total") > 0
+    wait_until_it_follows(synchronizer)
 
     assert services.enable(False).success
     synchronizer.wait_for_state("DIVERGED")
@@ -114,7 +113,15 @@ def test_a_twin_that_is_commanded_is_synced_and_one_that_is_left_alone_diverges_
 
     assert services.enable(True).success
     resync(services)
-    synchronizer.wait_for_state("SYNCED")
+    wait_until_it_follows(synchronizer)
+
+
+def wait_until_it_follows(synchronizer: Synchronizer) -> None:
+    """Until the twin is with the robot, and moves as it does: else there is no lag."""
+    synchronizer.scrape_until(
+        lambda scrape: synchronizer.state(scrape) == "SYNCED" and scrape.get("ros_twin_lag_seconds") is not None,
+        "SYNCED, with a lag",
+    )
 
 
 def resync(services: Services) -> None:
