@@ -218,7 +218,7 @@ def test_a_service_that_nobody_offers_is_told(start_bridge: StartBridge, connect
     unity.send(unity.say.ros_service(SERVICE, SetBool), *unity.say.request(FIRST_REQUEST, SERVICE, ON))
 
     told = unity.error()
-    assert f"request {FIRST_REQUEST} to {SERVICE}: nobody has offered the service within 300ms" in told
+    assert f"request {FIRST_REQUEST} to {SERVICE}: nobody has offered the service as std_srvs/srv/SetBool within 300ms" in told
     assert bridge.scrape().value("unity_bridge_refusals_total", operation="call", reason="not_offered") == 1
 
 
@@ -364,8 +364,23 @@ def test_a_request_to_a_client_beyond_the_limit_is_told(
 def test_a_service_that_was_not_registered_is_told(bridge: Bridge, unity: Unity) -> None:
     unity.send(*unity.say.request(FIRST_REQUEST, SERVICE, ON))
 
-    assert SERVICE in unity.error()
+    told = unity.error()
+    assert SERVICE in told and "__ros_service" in told and str(FIRST_REQUEST) in told
     unity.synchronize()
+
+
+def test_a_request_to_a_service_that_was_not_registered_takes_no_other_ones_response(
+    bridge: Bridge, unity: Unity, robot: Robot
+) -> None:
+    serve(robot, SetBool, switch)
+    unity.send(unity.say.ros_service(SERVICE, SetBool))
+    unity.send(*unity.say.request(FIRST_REQUEST, "/never_registered", ON))
+    assert "/never_registered" in unity.error()
+
+    unity.send(*unity.say.request(FIRST_REQUEST + 1, SERVICE, ON))
+
+    srv_id, response = receive_response(robot, unity, SetBool)
+    assert (srv_id, response.success) == (FIRST_REQUEST + 1, True)
 
 
 def test_a_client_may_go_while_its_calls_wait(bridge: Bridge, connect: Connect, robot: Robot, caller: Caller) -> None:

@@ -80,8 +80,8 @@ impl LandingPage {
         };
         let mut links = vec![
             link(&telemetry_path.to_string(), "Metrics", "the exposition, for Prometheus"),
-            link("/readyz", "Ready", "whether this exporter should be sent traffic"),
-            link("/livez", "Alive", "whether this exporter can do its work"),
+            link("/readyz", "Ready", "whether it should be sent traffic"),
+            link("/livez", "Alive", "whether it can do its work"),
         ];
         links.extend_from_slice(&landing.links);
         Self { landing, links, content_security_policy: content_security_policy() }

@@ -132,7 +132,9 @@ impl<'a> Name<'a> {
     fn constant<T>(&self, typesupport: &str, interface: &str) -> Result<*const T, Error> {
         let Self { package, kind, message } = self;
         let file = format!("lib{package}__{typesupport}.so");
-        let path = installed(&file).ok_or_else(|| failed(format!("{file} is in no prefix of AMENT_PREFIX_PATH")))?;
+        let path = installed(&file).ok_or_else(|| failed(format!(
+            "{file} is in no prefix of AMENT_PREFIX_PATH: install {package}, or source its workspace, before this starts"
+        )))?;
         let symbol = format!("{typesupport}__get_{interface}_type_support_handle__{package}__{kind}__{message}");
         let mut libraries = LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner);
         let library = match libraries.entry(path) {

@@ -51,7 +51,8 @@ impl CalledService {
     /// Asks the service, once it is offered, and waits for the response: no longer than that altogether.
     pub(crate) async fn call(&self, request: &[u8], within: Duration) -> Result<Vec<u8>, Refusal> {
         let begun = Instant::now();
-        timeout(within, self.offer()).await.map_err(|_| Refusal::NotOffered(within))??;
+        let not_offered = |_| Refusal::NotOffered(self.service_type.clone(), within);
+        timeout(within, self.offer()).await.map_err(not_offered)??;
         self.metrics.requests.inc();
         let (number, response) = self.send(request)?;
         let response = timeout(within.saturating_sub(begun.elapsed()), response).await;

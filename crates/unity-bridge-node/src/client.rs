@@ -73,7 +73,7 @@ impl Client {
     pub(crate) async fn receive(&mut self, frame: Frame) {
         match self.session.receive(frame) {
             Event::Keepalive => {}
-            Event::Message { topic, payload } => self.registrations.publish(&topic, &payload),
+            Event::Message { topic, payload } => self.publish(&topic, &payload),
             Event::Command(command) => self.registrations.obey(command).await,
             Event::Incomplete(call) => self.incomplete.add(call, Instant::now()),
             Event::ServiceRequest { id, service, payload } => {
@@ -90,6 +90,18 @@ impl Client {
                 }
                 self.bridge.metrics.protocol_error(fault.kind());
                 self.teller.error(fault);
+            }
+        }
+    }
+
+    /// Publishes a message, unless it can only be the request to a service that the client has not registered.
+    fn publish(&mut self, topic: &str, payload: &[u8]) {
+        let is_registered = self.registrations.publishes(topic);
+        match if is_registered { None } else { self.session.take_request() } {
+            None => self.registrations.publish(topic, payload),
+            Some(id) => {
+                self.incomplete.remove(&Call::FromClient(id));
+                self.call(id, topic.to_owned(), payload);
             }
         }
     }

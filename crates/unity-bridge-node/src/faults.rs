@@ -54,8 +54,8 @@ pub(crate) enum Refusal {
     TooManyBytes(usize),
     #[error("it is not offered any more by this client")]
     NotOfferedAnyMore,
-    #[error("nobody has offered the service within {0:?}")]
-    NotOffered(Duration),
+    #[error("nobody has offered the service as {0} within {1:?}")]
+    NotOffered(String, Duration),
     #[error("it was not answered within {0:?}")]
     TimedOut(Duration),
 }
@@ -71,7 +71,7 @@ impl Refusal {
             Self::TooManyCalls(_) => "too_many_calls",
             Self::TooManyBytes(_) => "too_many_bytes",
             Self::NotOfferedAnyMore => "not_offered_any_more",
-            Self::NotOffered(_) => "not_offered",
+            Self::NotOffered(..) => "not_offered",
             Self::TimedOut(_) => "timed_out",
         }
     }
@@ -91,9 +91,20 @@ pub(crate) enum Closing {
     #[error("the client does not read what it is told")]
     Stalled,
     #[error("{0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     #[error("the client does not speak TLS: {0}")]
     Tls(io::Error),
+}
+
+impl From<io::Error> for Closing {
+    /// How a client goes is its own affair: with TLS's farewell or without, with the last of what was sent to it or without.
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        match error.kind() {
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => Self::Gone,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 impl Closing {

@@ -60,9 +60,16 @@ fn listen(startup: &Startup) -> Result<(TcpListener, Option<TlsAcceptor>), Failu
         (Ok(address), Ok(tls)) => {
             let listeners = bind(&[address]).context("parameters tcp_address and tcp_port")?;
             let listener = listeners.into_iter().next().context("one address has one socket")?;
+            let address = listener.local_addr()?;
+            if tls.is_none() && !address.ip().is_loopback() {
+                tracing::warn!(%address, "whoever reaches this address can do all that the allow-lists allow, without TLS");
+            }
             Ok((listener, tls))
         }
-        (address, tls) => Err(Failure::Configuration(address.err().into_iter().chain(tls.err()).collect())),
+        (address, tls) => {
+            let faults = address.err().into_iter().chain(tls.err()).flatten();
+            Err(Failure::Configuration(faults.collect()))
+        }
     }
 }
 

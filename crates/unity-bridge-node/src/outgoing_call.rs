@@ -1,5 +1,6 @@
 //! One call of a client to a service of ROS, from its request to its response or to why there is none.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -40,13 +41,18 @@ impl OutgoingCall {
     /// Tells why there is no response, and makes one up where that is asked for.
     pub(crate) fn fail(&self, refusal: &Refusal) {
         self.bridge.metrics.refused(Operation::Call, refusal);
-        self.teller.error(format!("request {} to {}: {refusal}", self.id, self.service));
+        self.tell(refusal);
         if let Some(called) = self.called.as_ref().filter(|_| self.bridge.settings.answers_failures) {
             match called.default_response() {
                 Ok(response) => self.respond(&response),
-                Err(error) => self.teller.error(format!("request {} to {}: {error}", self.id, self.service)),
+                Err(error) => self.tell(&error),
             }
         }
+    }
+
+    fn tell(&self, why: &impl Display) {
+        // Escaped: a service that is not registered may have any name.
+        self.teller.error(format!("request {} to {}: {why}", self.id, self.service.escape_debug()));
     }
 
     fn respond(&self, response: &[u8]) {

@@ -236,20 +236,29 @@ impl Settings {
 ///
 /// # Errors
 /// When it is no address, or one is given twice by different names.
-pub(crate) fn listen_address(parameters: &Parameters) -> Result<ListenAddress, String> {
+pub(crate) fn listen_address(parameters: &Parameters) -> Result<ListenAddress, Vec<String>> {
     let (host, other_host) = (parameters.get::<String>(ADDRESS), parameters.get::<String>(OTHER_ADDRESS));
     let other_host = Some(other_host).filter(|other| !other.is_empty());
-    let host = one_of([ADDRESS, OTHER_ADDRESS], host, &DEFAULT_ADDRESS.to_owned(), other_host)?;
+    let host = one_of([ADDRESS, OTHER_ADDRESS], host, &DEFAULT_ADDRESS.to_owned(), other_host);
     let (port, other_port) = (parameters.get::<i64>(PORT_NAME), parameters.get::<i64>(OTHER_PORT));
     let other_port = Some(other_port).filter(|other| *other != NOT_GIVEN);
-    let port = one_of([PORT_NAME, OTHER_PORT], port, &DEFAULT_PORT, other_port)?;
-    let host = match host.as_str() {
+    let port = one_of([PORT_NAME, OTHER_PORT], port, &DEFAULT_PORT, other_port);
+    match (host.and_then(host_text), port) {
+        (Ok(host), Ok(port)) => format!("{host}:{port}")
+            .parse()
+            .map_err(|error| vec![format!("parameters {ADDRESS} and {PORT_NAME}: {error}")]),
+        (host, port) => Err(host.err().into_iter().chain(port.err()).collect()),
+    }
+}
+
+/// A host as it stands before a port.
+fn host_text(host: String) -> Result<String, String> {
+    match host.as_str() {
         // Nothing would stand for every interface.
-        "" => return Err(format!("parameter {ADDRESS}: is empty; 0.0.0.0 is every interface")),
-        host if host.contains(':') && !host.starts_with('[') => format!("[{host}]"),
-        host => host.to_owned(),
-    };
-    format!("{host}:{port}").parse().map_err(|error| format!("parameters {ADDRESS} and {PORT_NAME}: {error}"))
+        "" => Err(format!("parameter {ADDRESS}: is empty; 0.0.0.0 is every interface")),
+        address if address.contains(':') && !address.starts_with('[') => Ok(format!("[{address}]")),
+        _ => Ok(host),
+    }
 }
 
 /// The value that is given by one of two names; nobody can tell a first one that is the default from one that is not given.
@@ -267,7 +276,8 @@ mod tests {
 
     fn address(given: &[(&str, ParameterValue)]) -> Result<String, String> {
         let given = given.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        listen_address(&Parameters::load(declarations(), given).expect("good")).map(|address| address.to_string())
+        let address = listen_address(&Parameters::load(declarations(), given).expect("good"));
+        address.map(|address| address.to_string()).map_err(|faults| faults.join("\n"))
     }
 
     #[test]
@@ -283,6 +293,8 @@ mod tests {
         // The narrower one by the other name is not to be passed over.
         let two = [(ADDRESS, text("0.0.0.0")), (OTHER_ADDRESS, text("127.0.0.1"))];
         assert!(address(&two).expect_err("two addresses").contains("ROS_IP"));
+        let both = [two.as_slice(), &[(PORT_NAME, number(7)), (OTHER_PORT, number(8))]].concat();
+        assert_eq!(address(&both).expect_err("two of each").lines().count(), 2);
         assert!(address(&[(ADDRESS, text(""))]).expect_err("none").contains("every interface"));
         assert!(address(&[(ADDRESS, text("no host"))]).expect_err("no address").contains("tcp_address"));
     }

@@ -64,6 +64,11 @@ impl Registrations {
         }
     }
 
+    /// Whether the client has registered that it publishes a topic.
+    pub(crate) fn publishes(&self, topic: &str) -> bool {
+        self.publishers.contains_key(topic)
+    }
+
     /// A service that the client calls.
     pub(crate) fn called(&self, service: &str) -> Option<&Arc<CalledService>> {
         self.called.get(service)
@@ -79,7 +84,11 @@ impl Registrations {
         let Some(published) = self.publishers.get(topic) else {
             self.bridge.metrics.unregistered_messages.inc();
             // Escaped: the name may be anything.
-            return self.teller.error(format!("publish {topic:?}: {}", Refusal::Unregistered("__publish")));
+            return self.teller.error(format!(
+                "publish {}: {}",
+                topic.escape_debug(),
+                Refusal::Unregistered("__publish")
+            ));
         };
         match published.publisher.publish(message) {
             Ok(()) => published.metrics.published.inc(),

@@ -17,30 +17,38 @@ pub(crate) const CLIENT_CA: &str = "tls_client_ca";
 /// What accepts TLS, or nothing where it is not asked for.
 ///
 /// # Errors
-/// The first file that is missing or no good, by its parameter.
-pub(crate) fn acceptor(parameters: &Parameters) -> Result<Option<TlsAcceptor>, String> {
+/// Every parameter that is missing, or the first file that is no good, by its parameter.
+pub(crate) fn acceptor(parameters: &Parameters) -> Result<Option<TlsAcceptor>, Vec<String>> {
     let file = |name: &str| Some(parameters.get::<String>(name)).filter(|path| !path.is_empty());
-    let (certificate, key) = match (file(CERTIFICATE), file(KEY), file(CLIENT_CA)) {
-        (None, None, None) => return Ok(None),
-        (Some(certificate), Some(key), _) => (certificate, key),
-        (None, ..) => return Err(format!("parameter {CERTIFICATE}: is needed with the other parameters of TLS")),
-        (Some(_), None, _) => return Err(format!("parameter {KEY}: is needed with {CERTIFICATE}")),
-    };
-    let chain = certificates(CERTIFICATE, &certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&key).map_err(|error| format!("parameter {KEY}: {key}: {error}"))?;
+    let needed = |name| format!("parameter {name}: is needed with the other parameters of TLS");
+    match (file(CERTIFICATE), file(KEY), file(CLIENT_CA)) {
+        (None, None, None) => Ok(None),
+        (Some(certificate), Some(key), authorities) => {
+            acceptor_of(&certificate, &key, authorities.as_deref()).map(Some).map_err(|fault| vec![fault])
+        }
+        (certificate, key, _) => {
+            let missing = [(certificate, CERTIFICATE), (key, KEY)].into_iter().filter(|(file, _)| file.is_none());
+            Err(missing.map(|(_, name)| needed(name)).collect())
+        }
+    }
+}
+
+fn acceptor_of(certificate: &str, key: &str, authorities: Option<&str>) -> Result<TlsAcceptor, String> {
+    let chain = certificates(CERTIFICATE, certificate)?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("parameter {KEY}: {key}: {error}"))?;
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| format!("TLS: {error}"))?;
-    let builder = match file(CLIENT_CA) {
+    let builder = match authorities {
         None => builder.with_no_client_auth(),
         Some(path) => {
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(&path)?), provider).build();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(path)?), provider).build();
             builder.with_client_cert_verifier(verifier.map_err(|error| format!("parameter {CLIENT_CA}: {error}"))?)
         }
     };
     let config = builder.with_single_cert(chain, key);
     let config = config.map_err(|error| format!("parameters {CERTIFICATE} and {KEY} do not fit together: {error}"))?;
-    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 fn certificates(parameter: &str, path: &str) -> Result<Vec<CertificateDer<'static>>, String> {

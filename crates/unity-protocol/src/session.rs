@@ -5,7 +5,8 @@
 //! - of a request, to the next frame for a service that the client has registered with `__ros_service`,
 //! - of a response, to the next frame for the service that was asked,
 //!
-//! and the id that waits longest is bound first, since Unity keeps the order. A frame for a service for which no id waits is a message.
+//! and the id that waits longest is bound first, since Unity keeps the order. A frame for a service for which no id waits is a message,
+//! unless whoever knows the topics of the client says that it cannot be one ([`Session::take_request`]).
 //!
 //! So a topic may have the name of a service that its client calls; only a message that comes between the two frames of a call of its
 //! namesake is taken for the call. The protocol has nothing to tell them apart.
@@ -146,6 +147,16 @@ impl Session {
         self.pending.retain(|pending| pending.call() != call);
         if let Call::ToClient(id) = call {
             self.mark_late(id);
+        }
+    }
+
+    /// Takes out the request that waits for its payload the longest: for whoever knows that the [`Event::Message`] that just came is no
+    /// message, since the client has registered no such topic. It is that payload then, for a service that was not registered either.
+    pub fn take_request(&mut self) -> Option<i64> {
+        let index = self.pending.iter().position(|pending| matches!(pending, Pending::Request { .. }))?;
+        match self.pending.remove(index)? {
+            Pending::Request { id } => Some(id),
+            Pending::Response(_) => None,
         }
     }
 

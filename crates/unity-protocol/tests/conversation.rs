@@ -74,6 +74,19 @@ fn a_request_binds_to_the_service_although_others_speak_in_between() {
 }
 
 #[test]
+fn a_message_that_cannot_be_one_is_the_request_that_waits_longest() {
+    let mut session = session(&["/set"]);
+    session.request_sent(1001, "/unity");
+    announce(&mut session, Call::ToClient(1001)).expect("good");
+    announce(&mut session, Call::FromClient(101)).expect("good");
+    announce(&mut session, Call::FromClient(102)).expect("good");
+    assert_eq!(receive(&mut session, "/never_registered", "x"), message("/never_registered"));
+    assert_eq!(session.take_request(), Some(101));
+    assert_eq!(receive(&mut session, "/set", "x"), request(102, "/set"));
+    assert_eq!((session.take_request(), session.pending()), (None, 1));
+}
+
+#[test]
 fn requests_bind_in_the_order_of_their_ids() {
     let mut session = session(&["/set", "/get"]);
     announce(&mut session, Call::FromClient(101)).expect("good");
