@@ -184,7 +184,7 @@ def test_what_is_lost_while_the_reader_stands_still_is_counted_exactly(
     publish(1)
     monitor.scrape_until(lambda scrape: scrape.messages("/words") == 1, "the first message")
     monitor.process.send_signal(signal.SIGSTOP)
-    publish(5000)
+    publish(1500)
     monitor.process.send_signal(signal.SIGCONT)
 
     def is_accounted_for(scrape: Scrape) -> bool:
@@ -208,7 +208,7 @@ def test_statistics_begin_anew_when_asked(start_monitor: StartMonitor, robot: Ro
     monitor.wait_for_status("silent", "/words")
     robot.spin_until(talker.is_matched, "the monitor's subscription")
     monitor.process.send_signal(signal.SIGSTOP)
-    for _ in range(5000):
+    for _ in range(1500):
         talker.publisher.publish(String(data="x" * 1000))
     monitor.process.send_signal(signal.SIGCONT)
 

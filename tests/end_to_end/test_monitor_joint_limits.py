@@ -286,7 +286,7 @@ def test_what_is_lost_of_what_is_held_against_limits_is_counted(
         monitor.scrape_until(lambda scrape: lost(scrape) == 0, f"{topic} is followed")
         robot.spin_until(lambda: talker.publisher.get_subscription_count() == 2, f"the subscriptions to {topic}")
     monitor.process.send_signal(signal.SIGSTOP)
-    for _ in range(5000):
+    for _ in range(1500):
         talker.publisher.publish(message)
     monitor.process.send_signal(signal.SIGCONT)
     with repeatedly(publish, 0.02):

@@ -119,9 +119,9 @@ def test_what_is_lost_is_the_loss_of_its_publisher(
         lambda scrape: by_node(scrape, "message_count_total", domain_id) == {FIRST: 1, SECOND: 1}, "the first messages"
     )
     monitor.process.send_signal(signal.SIGSTOP)
-    publish(first, 5000, "x" * 1000)
+    publish(first, 1500, "x" * 1000)
     monitor.process.send_signal(signal.SIGCONT)
-    published = {FIRST: 5001, SECOND: 1}
+    published = {FIRST: 1501, SECOND: 1}
 
     def is_accounted_for(scrape: Scrape) -> bool:
         # What is lost shows with the next message that is not.
