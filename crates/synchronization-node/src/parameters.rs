@@ -23,13 +23,7 @@ const NAME_BYTES_MAX: usize = 256;
 
 #[allow(clippy::too_many_lines, reason = "a list of parameters, each told in full")]
 pub(crate) fn declarations() -> Vec<Declaration> {
-    let fixed = |name, default, description, constraint| Declaration {
-        name,
-        default,
-        description,
-        settable: false,
-        constraint,
-    };
+    let fixed = Declaration::fixed;
     let seconds = |name, default, min, max, description| {
         fixed(name, ParameterValue::Double(default), description, Constraint::Double { min, max })
     };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use unity_protocol::encode;
 use crate::access::Access;
 use crate::faults::{Operation, Refusal};
 use crate::followed_topic::FollowedTopic;
+use crate::lock::lock;
 use crate::metrics::Metrics;
 use crate::offered_service::OfferedService;
 use crate::outbox::Outbox;
@@ -122,8 +123,4 @@ impl Bridge {
     pub(crate) fn clients(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Connected>> {
         lock(&self.clients)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
 //! A service of ROS that a client calls.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ros_observer::{Error, SerializedClient, ServiceType};
@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use crate::blocking::blocking;
 use crate::bridge::Bridge;
 use crate::faults::Refusal;
+use crate::lock::lock;
 use crate::metrics::{Direction, ServiceMetrics};
 
 /// Who waits for which response, by the middleware's numbers.
@@ -90,8 +91,4 @@ impl CalledService {
         waiting.insert(number, respond);
         Ok((number, response))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,6 +10,7 @@ use stream_statistics::SequenceTracker;
 use unity_protocol::QosRequest;
 
 use crate::bridge::Bridge;
+use crate::lock::lock;
 use crate::outbox::Outbox;
 use crate::subscription_qos::{Offer, subscription_qos};
 use crate::teller::Teller;
@@ -136,13 +137,13 @@ impl FollowedTopic {
     }
 
     fn state(&self) -> MutexGuard<'_, Following> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn subscribe(&self, bridge: &Bridge, qos: Qos) -> Result<Subscription, Error> {
         let intake = Arc::clone(&self.intake);
         let take = move |message: &[u8], info: &MessageInfo| {
-            intake.lock().unwrap_or_else(PoisonError::into_inner).take(message, info);
+            lock(&intake).take(message, info);
         };
         let (node, topic) = (&bridge.node, &self.wish.full_name);
         let subscription = Subscription::of_type(self.message_type, node, topic, qos, bridge.take_in, take)?;

@@ -11,6 +11,7 @@ mod connection;
 mod deadlines;
 mod faults;
 mod followed_topic;
+mod lock;
 mod metrics;
 mod node;
 mod offered_service;

@@ -1,13 +1,14 @@
 //! The node's own metrics.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, Result};
 use topic_watch::Registrar;
 use unity_protocol::{Fault, FrameError};
 
 use crate::faults::{Closing, Operation, Refusal};
+use crate::lock::lock;
 
 /// Names that clients choose and that have series of their own; those of all others are summed up.
 const NAMES_MAX: usize = 1000;
@@ -103,7 +104,7 @@ struct Names(Arc<Mutex<BTreeSet<String>>>);
 
 impl Names {
     fn label<'a>(&self, name: &'a str) -> &'a str {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.0);
         if known.contains(name) || (known.len() < NAMES_MAX && known.insert(name.to_owned())) { name } else { OTHERS }
     }
 }

@@ -1,12 +1,13 @@
 //! A service that a client offers to ROS.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use ros_observer::{Error, RequestId, SerializedService, ServiceType};
 use tokio::sync::mpsc;
 
 use crate::bridge::Bridge;
 use crate::faults::{Operation, Refusal};
+use crate::lock::lock;
 use crate::metrics::{Direction, ServiceMetrics};
 use crate::teller::Teller;
 
@@ -67,7 +68,7 @@ impl OfferedService {
     /// # Errors
     /// When it is offered no longer, it is no response of the type, or the middleware does not take it.
     pub(crate) fn respond(&self, id: RequestId, response: &[u8]) -> Result<(), Refusal> {
-        let service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
+        let service = lock(&self.service);
         // Whoever has taken it over has not got the request.
         let service = service.as_ref().ok_or(Refusal::NotOfferedAnyMore)?;
         Ok(service.respond(id, response)?)
@@ -75,7 +76,7 @@ impl OfferedService {
 
     /// Offers it no longer.
     pub(crate) fn end(&self) {
-        drop(self.service.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(lock(&self.service).take());
     }
 
     /// Offers it no longer, since another client does.
@@ -85,6 +86,6 @@ impl OfferedService {
     }
 
     pub(crate) fn is_withdrawn(&self) -> bool {
-        self.service.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        lock(&self.service).is_none()
     }
 }

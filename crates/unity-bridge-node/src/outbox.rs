@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::task::AtomicWaker;
 
 use crate::budget::Budget;
+use crate::lock::lock;
 use crate::topic_queue::{TopicQueue, Waiting};
 
 /// What the endpoint says of itself: a command, or the frames of a service call in a row.
@@ -140,10 +141,6 @@ impl Outbox {
         controls.bytes -= frames.len();
         Some(frames)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Takes out what is to be written. There is one for each outbox.

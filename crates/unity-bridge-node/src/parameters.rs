@@ -36,13 +36,7 @@ const NOT_GIVEN: i64 = -1;
 pub(crate) fn declarations() -> Vec<Declaration> {
     let text = |text: &str| ParameterValue::String(text.to_owned());
     let all_names = || ParameterValue::StringArray(vec!["/**".to_owned()]);
-    let fixed = |name, default, description, constraint| Declaration {
-        name,
-        default,
-        description,
-        settable: false,
-        constraint,
-    };
+    let fixed = Declaration::fixed;
     let integer = |name, default, description, min, max| {
         fixed(name, ParameterValue::Integer(default), description, Constraint::Integer { min, max })
     };

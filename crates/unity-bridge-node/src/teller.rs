@@ -2,12 +2,13 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 use unity_protocol::encode;
 
+use crate::lock::lock;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::rate::Rate;
@@ -42,7 +43,7 @@ impl Teller {
     }
 
     fn tell(&self, text: &str, encode: impl FnOnce(&str) -> Bytes) {
-        let may_tell = self.rate.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()).is_ok();
+        let may_tell = lock(&self.rate).take(Instant::now()).is_ok();
         if may_tell {
             tracing::warn!(client = %self.peer, "{text}");
             self.outbox.push_control(encode(text));

@@ -201,6 +201,17 @@ impl Parameters {
 }
 
 impl Declaration {
+    /// One that is read at the start only.
+    #[must_use]
+    pub const fn fixed(
+        name: &'static str,
+        default: ParameterValue,
+        description: &'static str,
+        constraint: Constraint,
+    ) -> Self {
+        Self { name, default, description, settable: false, constraint }
+    }
+
     /// What `--help` says of it, in the form of clap's options.
     pub(crate) fn help(&self) -> String {
         let default = match (self.around(), &self.default) {
