@@ -56,6 +56,8 @@ class Sent:
     messages: int
     seconds: float
     late_seconds_max: float
+    # Deadlines that were over before it woke for the one before.
+    passed: int
     cpu_seconds: float
 
     @property
@@ -206,7 +208,7 @@ class Load(Process):
         if self.child.returncode != 0:
             raise BenchError(f"the load ended with {self.child.returncode}: see {self.log_path}")
         summary = json.loads(output)
-        return Sent(summary["sent"], summary["seconds"], summary["late_seconds_max"], summary["cpu_seconds"])
+        return Sent(summary["sent"], summary["seconds"], summary["late_seconds_max"], summary["passed"], summary["cpu_seconds"])
 
 
 class TopicLoad(Load):

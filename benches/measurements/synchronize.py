@@ -153,6 +153,8 @@ def account(node, sent):
     return {
         "sent_share": min(one.rate for one in sent) / RATE,
         "late_seconds_max": max(one.late_seconds_max for one in sent),
+        # What this machine has any loop at that rate leave out: the load's own, in the same time, which only publishes.
+        "load_overrun_share": sum(one.passed for one in sent) / sum(one.messages for one in sent),
         "lost": sum(one.messages for one in sent) - counts.received,
         # A message that was received and found no room to wait for a tick is rejected.
         "lost_by_its_own_count": counts.lost + int(rejected),
@@ -234,6 +236,7 @@ def account_table(section, found):
             "by its own count",
             "0 lost",
             "load late by up to ms",
+            "the load's own overruns",
             "RSS MB",
             "most growth KiB",
             f"<= {kibibytes(RSS_GROWTH_BYTES_MAX)}",
@@ -257,6 +260,7 @@ def account_row(section, pace, results):
         number(lost_by_its_own_count, 0),
         at_most(section, pace, "messages lost", max(lost, lost_by_its_own_count), 0),
         milliseconds(worst_of(results, "late_seconds_max"), 1),
+        both(results, "load_overrun_share", percent),
         number(median_of(results, "rss_bytes") / 1e6, 1),
         kibibytes(growth_bytes),
         at_most(section, pace, "growth of resident memory, bytes", growth_bytes, RSS_GROWTH_BYTES_MAX),

@@ -14,6 +14,9 @@ pub struct Pace {
     due: Instant,
     end: Option<Instant>,
     late_max: Duration,
+    /// The next deadline of somebody who leaves out those that passed while he was held up, and how many these were.
+    kept: Instant,
+    passed: u64,
 }
 
 impl Pace {
@@ -21,12 +24,19 @@ impl Pace {
     pub fn new(start: Instant, messages_per_second: f64, duration: Duration) -> Self {
         let period =
             if messages_per_second > 0.0 { Duration::from_secs_f64(1.0 / messages_per_second) } else { Duration::ZERO };
-        Self { period, due: start, end: (!duration.is_zero()).then(|| start + duration), late_max: Duration::ZERO }
+        let end = (!duration.is_zero()).then(|| start + duration);
+        Self { period, due: start, end, late_max: Duration::ZERO, kept: start, passed: 0 }
     }
 
     /// How late the latest message was: what the machine, or a publish that blocked, held this publisher up.
     pub fn late_max(&self) -> Duration {
         self.late_max
+    }
+
+    /// Deadlines that were over before this thread woke for the one before: what a loop that does nothing at them would have
+    /// left out.
+    pub fn passed(&self) -> u64 {
+        self.passed
     }
 
     /// Waits until the next message is due. False when it will not be sent: the duration is over, or `stop` is set
@@ -49,6 +59,11 @@ impl Pace {
             return now;
         }
         self.late_max = self.late_max.max(now.saturating_duration_since(self.due));
+        if now >= self.kept {
+            let passed = ((now - self.kept).as_nanos() / self.period.as_nanos()) as u32;
+            self.passed += u64::from(passed);
+            self.kept += self.period * (passed + 1);
+        }
         let due = self.due.max(now.checked_sub(DEBT_MAX).unwrap_or(now));
         self.due = due + self.period;
         due
@@ -98,6 +113,17 @@ mod tests {
         pace.advance(start + Duration::from_millis(40));
         pace.advance(start + Duration::from_millis(41));
         assert_eq!(pace.late_max(), Duration::from_millis(40));
+    }
+
+    #[test]
+    fn deadlines_that_pass_in_a_hold_up_are_counted_once() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start, 1_000.0, Duration::ZERO);
+        for micros in [100, 1_900, 5_500, 5_501, 5_502, 6_100] {
+            pace.advance(start + Duration::from_micros(micros));
+        }
+        // At 5.5 ms that of 2 ms is met, and those of 3, 4 and 5 ms are over.
+        assert_eq!(pace.passed(), 3);
     }
 
     #[test]

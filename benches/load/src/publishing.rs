@@ -142,6 +142,7 @@ struct Done {
     sent: u64,
     seconds: f64,
     late_seconds_max: f64,
+    passed: u64,
 }
 
 impl<S: Source> Work<S> {
@@ -157,7 +158,7 @@ impl<S: Source> Work<S> {
         }
         let seconds = start.elapsed().as_secs_f64();
         thread::sleep(LINGER);
-        Ok(Done { sent, seconds, late_seconds_max: pace.late_max().as_secs_f64() })
+        Ok(Done { sent, seconds, late_seconds_max: pace.late_max().as_secs_f64(), passed: pace.passed() })
     }
 
     fn wait_for_subscribers(&self) -> Result<()> {
@@ -186,9 +187,10 @@ fn print_summary(done: &[Done]) -> Result<()> {
     let sent: u64 = done.iter().map(|done| done.sent).sum();
     let seconds = done.iter().map(|done| done.seconds).fold(0.0, f64::max);
     let late_seconds_max = done.iter().map(|done| done.late_seconds_max).fold(0.0, f64::max);
+    let passed: u64 = done.iter().map(|done| done.passed).sum();
     let cpu_seconds = cost::cpu_seconds()?;
     println!(
-        r#"{{"sent": {sent}, "seconds": {seconds:.6}, "late_seconds_max": {late_seconds_max:.6}, "cpu_seconds": {cpu_seconds}}}"#
+        r#"{{"sent": {sent}, "seconds": {seconds:.6}, "late_seconds_max": {late_seconds_max:.6}, "passed": {passed}, "cpu_seconds": {cpu_seconds}}}"#
     );
     Ok(())
 }

@@ -20,6 +20,11 @@ impl Deadlines {
         self.next
     }
 
+    /// Whether half of the time until the next one is still to come.
+    pub(crate) fn is_first_half(&self, now: Instant) -> bool {
+        self.next.saturating_duration_since(now) >= self.period / 2
+    }
+
     /// Goes on to the next deadline that is still to come at `now`, which is when the tick that was due has been done.
     pub(crate) fn advance(&mut self, now: Instant) {
         self.next += self.period;
@@ -53,6 +58,14 @@ mod tests {
             deadlines.advance(deadlines.next() + 9 * MS);
         }
         assert_eq!(deadlines.missed(), 0);
+    }
+
+    #[test]
+    fn the_first_half_of_a_period_ends_in_its_middle() {
+        let start = Instant::now();
+        let deadlines = Deadlines::new(start, 10 * MS);
+        let halves = [0, 5, 6, 10, 11].map(|ms| deadlines.is_first_half(start + ms * MS));
+        assert_eq!(halves, [true, true, false, false, false]);
     }
 
     #[test]

@@ -75,6 +75,7 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
         resync: None,
         has_answered: false,
         is_urgent: false,
+        analysed_ns: 0,
     };
     work.outputs.tell_state(work.synchronizer.state())?;
     let views = heard.views();

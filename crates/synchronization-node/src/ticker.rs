@@ -49,7 +49,8 @@ impl Ticker {
     }
 }
 
-/// A stop comes first, then a tick that is due, then one command: a flood of commands delays neither.
+/// A stop comes first, then a tick that is due, then an analysis that has waited for long, then one command, then an analysis: a
+/// flood of commands delays neither stop nor tick, and keeps no joint from being analysed.
 fn turn(work: &mut Work, deadlines: &mut Deadlines, after_answers: impl Fn()) {
     if work.take_requests() {
         after_answers();
@@ -63,11 +64,17 @@ fn turn(work: &mut Work, deadlines: &mut Deadlines, after_answers: impl Fn()) {
         // One more, which moves no deadline.
         work.tick();
     } else {
-        if !work.take_command() {
+        let has_analysed = work.is_analysis_late() && work.analyse();
+        if !has_analysed && !work.take_command() && !analyse_in_time(work, deadlines) {
             thread::park_timeout(early.min(TAKE_IN_EVERY));
         }
         work.take_messages();
     }
+}
+
+/// An analysis takes ten times as long as a tick, and had better not make the next one late. Tells whether one was done.
+fn analyse_in_time(work: &mut Work, deadlines: &Deadlines) -> bool {
+    deadlines.is_first_half(Instant::now()) && work.analyse()
 }
 
 impl TickerWaker {
@@ -109,5 +116,21 @@ mod tests {
         turn(&mut bench.work, &mut deadlines, || ());
         assert_eq!(counts(&bench.work), (ticks + 1, commands + 1), "and no tick more before its time");
         assert_eq!(deadlines.next(), far + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn an_analysis_waits_for_the_first_half_of_a_period_but_not_for_long() {
+        let mut bench = Bench::new();
+        bench.step();
+        let ten = Duration::from_secs(10);
+        let first_half = Deadlines::new(Instant::now(), ten);
+        let mut second_half = Deadlines::new(Instant::now() - Duration::from_secs(6), ten);
+        assert!(analyse_in_time(&mut bench.work, &first_half));
+        assert!(!analyse_in_time(&mut bench.work, &second_half));
+        while !bench.work.is_analysis_late() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        turn(&mut bench.work, &mut second_half, || ());
+        assert!(!bench.work.is_analysis_late());
     }
 }

@@ -23,6 +23,9 @@ use crate::requests::{Answer, Request, Stops, WAITING_MAX, Wish};
 use crate::shown::Shown;
 use crate::tick_metrics::TickMetrics;
 
+/// At least twenty joints a second are analysed, whatever ticks and commands take.
+const ANALYSIS_LATE_NS: u64 = 50_000_000;
+
 /// All that a tick needs.
 pub(crate) struct Work {
     pub(crate) synchronizer: Synchronizer,
@@ -40,6 +43,8 @@ pub(crate) struct Work {
     pub(crate) has_answered: bool,
     /// Whether a tick is not to wait for its time.
     pub(crate) is_urgent: bool,
+    /// When a joint was analysed last, or none was due.
+    pub(crate) analysed_ns: u64,
 }
 
 /// Where everything comes from.
@@ -96,6 +101,17 @@ impl Work {
                 }
             });
         }
+    }
+
+    /// Whether no joint has been analysed for so long that it cannot wait for time that nothing else needs.
+    pub(crate) fn is_analysis_late(&self) -> bool {
+        self.clock.now_ns().saturating_sub(self.analysed_ns) > ANALYSIS_LATE_NS
+    }
+
+    /// Analyses the joint whose turn it is, for the next ticks. Tells whether there was one.
+    pub(crate) fn analyse(&mut self) -> bool {
+        self.analysed_ns = self.clock.now_ns();
+        self.synchronizer.analyse_next(self.analysed_ns as i64).is_some()
     }
 
     fn take_limits(&mut self) {

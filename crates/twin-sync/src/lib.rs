@@ -7,7 +7,8 @@
 //! - **Equal times or none.** Two positions are compared at one time that both sources know, each interpolated between its
 //!   own samples; what was in a gap or is stale is compared with nothing.
 //! - **Absent is not zero.** No twin has no quality, no motion has no lag, and what stopped is held, then lost, then gone.
-//! - **Fixed memory, bounded work.** Memory is taken when a joint is admitted. A tick analyses one joint at most.
+//! - **Fixed memory, bounded work.** Memory is taken when a joint is admitted. A tick analyses nothing; one joint at a time is
+//!   analysed in between.
 //! - **Nobody is commanded unasked.** The default measures; a joint without known limits is told nothing.
 //!
 //! No ROS and no clock here: times are arguments, in nanoseconds. Not for: the safety of people or machines.
@@ -22,6 +23,7 @@
 //!         let value = JointValue { joint: elbow, position, velocity: f64::NAN, effort: f64::NAN };
 //!         synchronizer.ingest(source, None, now_ns, &[value]);
 //!     }
+//!     synchronizer.analyse_next(now_ns);
 //!     synchronizer.tick(now_ns);
 //! }
 //! let tick = synchronizer.tick(1_000_000_000);

@@ -297,10 +297,9 @@ impl Synchronizer {
         self.commander.forwarded(joints);
     }
 
-    /// What is so at `now_ns`, and what is to be done.
+    /// What is so at `now_ns`, and what is to be done, by the analyses that there are: [`Self::analyse_next`].
     pub fn tick(&mut self, now_ns: i64) -> &Tick {
         self.align(now_ns);
-        self.analyse_next(now_ns);
         self.read(now_ns);
         self.judge(now_ns);
         self.command(now_ns);

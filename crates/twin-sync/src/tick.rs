@@ -2,7 +2,6 @@
 
 use crate::alignment::Alignment;
 use crate::interpolation::Reading;
-use crate::joints::JointId;
 use crate::settings::JOINTS_MAX;
 use crate::state::{State, Transition};
 
@@ -65,7 +64,7 @@ pub enum ResyncProgress {
 pub struct Tick {
     /// What time of the reference the joints are of; `None` before there is any.
     pub refers_to: Option<Moment>,
-    /// By [`JointId::index`].
+    /// By [`JointId::index`](crate::JointId::index).
     pub joints: Vec<JointTick>,
     /// How many joints have an error: what quality and errors are of.
     pub compared: u32,
@@ -87,8 +86,6 @@ pub struct Tick {
     pub alignment: Alignment,
     /// `Some` from a resynchronization on until it has come to an end, which is told once.
     pub resync: Option<ResyncProgress>,
-    /// The joint whose [`Analysis`](crate::Analysis) is new.
-    pub analysed: Option<JointId>,
     /// Whether the commands are those of a stop, to stay where the twin is: of all joints that were ever told anything and are
     /// known, some of which may have been told so before.
     pub is_hold: bool,
@@ -113,7 +110,6 @@ impl Tick {
             transition: None,
             alignment,
             resync: None,
-            analysed: None,
             is_hold: false,
             clamped: 0,
             refused: 0,

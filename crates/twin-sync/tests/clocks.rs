@@ -1,5 +1,8 @@
 //! Clocks that are not one, or not steady.
 
+mod pair;
+
+use pair::turn;
 use twin_sync::{Cause, JointId, JointValue, Settings, Source, State, Synchronizer};
 
 const MS_NS: i64 = 1_000_000;
@@ -48,7 +51,7 @@ impl Shared {
                 self.synchronizer.ingest(Source::Twin, Some(stamp_ns), now_ns, &[value]);
             }
         }
-        self.synchronizer.tick(now_ns);
+        turn(&mut self.synchronizer, now_ns);
     }
 
     fn errors(&mut self) -> [Option<f64>; 2] {

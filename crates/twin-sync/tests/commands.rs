@@ -2,7 +2,7 @@
 
 mod pair;
 
-use pair::Pair;
+use pair::{Pair, turn};
 use twin_sync::{
     JointId, JointLimits, JointValue, Refusal, ResyncProgress, Settings, Source, State, Synchronizer, Tick,
 };
@@ -49,7 +49,7 @@ impl Loop {
                 self.synchronizer.ingest(source, stamp_ns, self.now_ms * MS_NS, &[value]);
             }
         }
-        let tick = self.synchronizer.tick(self.now_ms * MS_NS).clone();
+        let tick = turn(&mut self.synchronizer, self.now_ms * MS_NS).clone();
         if !self.is_stuck {
             self.twin = tick.joints[0].command.unwrap_or(self.twin);
         }
@@ -76,7 +76,7 @@ fn a_position_that_is_published_once_stands_on_the_other_side() {
     let joint = synchronizer.joint(Source::Reference, "test_joint").expect("room").expect("it is followed");
     let value = JointValue { joint, position: 1.5, velocity: f64::NAN, effort: f64::NAN };
     synchronizer.ingest(Source::Reference, Some(0), 5, &[value]);
-    let tick = synchronizer.tick(10 * MS_NS);
+    let tick = turn(&mut synchronizer, 10 * MS_NS);
     assert_eq!(tick.joints[0].reference.map(|reading| reading.position), Some(1.5));
     assert_eq!((tick.state, tick.joints[0].command), (State::Mirroring, None));
 }
@@ -166,7 +166,9 @@ fn a_resync_waits_for_every_joint() {
     for now_ms in (0..5_100).step_by(10) {
         send(&mut synchronizer, Source::Reference, now_ms, &[(elbow, 0.0), (wrist, 0.0)]);
         send(&mut synchronizer, Source::Twin, now_ms, &[(elbow, 0.0), (wrist, 0.6)]);
-        told.extend(synchronizer.tick(now_ms * MS_NS).resync.filter(|progress| *progress != ResyncProgress::Running));
+        told.extend(
+            turn(&mut synchronizer, now_ms * MS_NS).resync.filter(|progress| *progress != ResyncProgress::Running),
+        );
     }
     assert_eq!(told, [ResyncProgress::TimedOut], "the wrist is off");
 }
@@ -307,7 +309,7 @@ fn where_others_lead_the_twin_only_a_resync_moves_it_and_a_stop_holds_what_they_
         now_ms += 10;
         send(synchronizer, Source::Reference, now_ms, &[(elbow, 0.5), (wrist, 0.5)]);
         send(synchronizer, Source::Twin, now_ms, &[(elbow, 0.0), (wrist, 0.0)]);
-        let tick = synchronizer.tick(now_ms * MS_NS);
+        let tick = turn(synchronizer, now_ms * MS_NS);
         [elbow, wrist].map(|joint| tick.joints[joint.index()].command)
     };
     assert_eq!([told(&mut synchronizer), told(&mut synchronizer)], [[None; 2]; 2]);
@@ -431,7 +433,7 @@ fn a_joint_that_the_twin_does_not_name_any_more_is_told_nothing() {
         synchronizer.ingest(Source::Reference, None, now_ms * MS_NS, &reference);
         let named = if now_ms < 1_000 { &twin[..] } else { &twin[..1] };
         synchronizer.ingest(Source::Twin, None, now_ms * MS_NS, named);
-        let tick = synchronizer.tick(now_ms * MS_NS);
+        let tick = turn(&mut synchronizer, now_ms * MS_NS);
         told.push([0, 1].map(|joint| tick.joints[joint].command.is_some()));
     }
     assert_eq!((told[99], told[298], told[301], told[399]), ([true; 2], [true; 2], [true, false], [true, false]));

@@ -1,5 +1,8 @@
 //! Joints that both sources should tell of, and one does not.
 
+mod pair;
+
+use pair::turn;
 use twin_sync::{Cause, JointId, JointValue, ResyncProgress, Settings, Source, State, Synchronizer, Tick};
 
 const MS_NS: i64 = 1_000_000;
@@ -29,7 +32,7 @@ impl Sources {
                 let values: Vec<_> = names.iter().filter_map(|name| Some(value(id(name)?, 0.5))).collect();
                 self.synchronizer.ingest(source, Some(now_ns), now_ns, &values);
             }
-            let transition = self.synchronizer.tick(now_ns).transition;
+            let transition = turn(&mut self.synchronizer, now_ns).transition;
             self.transitions.extend(transition.map(|transition| (transition.to, transition.cause)));
         }
         self.synchronizer.last_tick().clone()
@@ -77,7 +80,7 @@ fn a_joint_that_is_selected_is_missing_until_both_tell_of_it() {
     ];
     for [reference, twin] in told_by {
         let mut sources = Sources::new(&NAMES);
-        assert_eq!(sources.synchronizer.tick(0).missing, 2);
+        assert_eq!(turn(&mut sources.synchronizer, 0).missing, 2);
         let tick = sources.tell(reference, twin, 3_000);
         assert_eq!((tick.state, tick.missing, tick.compared), (State::Degraded, 1, 1), "{reference:?} {twin:?}");
         assert!(!sources.transitions.iter().any(|(state, _)| *state == State::Synced), "{:?}", sources.transitions);
@@ -118,7 +121,7 @@ fn a_joint_that_one_source_has_lost_is_missing_until_it_is_back() {
                 let stamp_ms = if source == losing && now_ms >= 5_000 { now_ms + 10_000 } else { now_ms + 20_000 };
                 synchronizer.ingest(source, Some(stamp_ms * MS_NS), now_ms * MS_NS, &values);
             }
-            let tick = synchronizer.tick(now_ms * MS_NS);
+            let tick = turn(&mut synchronizer, now_ms * MS_NS);
             told.push((tick.compared, tick.missing));
             transitions.extend(tick.transition.map(|transition| (now_ms, transition.to, transition.cause)));
         }

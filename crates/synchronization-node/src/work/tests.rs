@@ -84,6 +84,7 @@ impl Bench {
             resync: None,
             has_answered: false,
             is_urgent: false,
+            analysed_ns: 0,
         };
         let message = || JointStateMessage::new(names.iter().map(String::as_str), &[Field::Position]);
         Self { work, node, desk, intakes: [reference, twin], messages: [message(), message()], sequence: 0 }
@@ -118,6 +119,7 @@ impl Bench {
             );
         }
         self.work.tick();
+        self.work.analyse();
         self.work.take_requests();
     }
 }

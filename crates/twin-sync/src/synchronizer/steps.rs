@@ -27,8 +27,9 @@ impl Synchronizer {
         self.tick.alignment = self.aligner.current();
     }
 
-    /// One joint at most, so that no tick takes long.
-    pub(super) fn analyse_next(&mut self, now_ns: i64) {
+    /// Analyses the joint whose turn it is: its statistics and its lag, which ticks then judge by. `None` where none is due,
+    /// which each is five times a second. A multiple of what a tick takes: to be called while there is time until the next one.
+    pub fn analyse_next(&mut self, now_ns: i64) -> Option<JointId> {
         let joints = self.joints.len();
         let is_due = |joint: &Joint| {
             let has_both = joint.histories.iter().all(|history| history.len() > 0);
@@ -37,12 +38,12 @@ impl Synchronizer {
         };
         let candidates = (self.next_analysis..joints).chain(0..self.next_analysis.min(joints));
         let due = candidates.map(|index| JointId(index as u16)).find(|id| self.joints.get(*id).is_some_and(is_due));
-        self.tick.analysed = due;
         if let Some(id) = due {
             self.next_analysis = id.index() + 1;
             self.analyse(id, now_ns);
             self.robot_lag.update(&self.joints, now_ns);
         }
+        due
     }
 
     fn analyse(&mut self, id: JointId, now_ns: i64) {

@@ -89,6 +89,12 @@ pub fn motion(joint: usize, seconds: f64) -> (f64, f64) {
     (0.5 * angle.sin(), 0.5 * TAU * hertz * angle.cos())
 }
 
+/// A tick, and one analysis, where one is due.
+pub fn turn(synchronizer: &mut Synchronizer, now_ns: i64) -> &Tick {
+    synchronizer.analyse_next(now_ns);
+    synchronizer.tick(now_ns)
+}
+
 impl Pair {
     pub fn new(settings: Settings, joints: usize) -> Self {
         let mut synchronizer = Synchronizer::new(settings);
@@ -117,9 +123,9 @@ impl Pair {
                 self.send(source, now_ms);
             }
             self.arrive(now_ms * 1_000_000);
-            self.synchronizer.tick(now_ms * 1_000_000);
+            turn(&mut self.synchronizer, now_ms * 1_000_000);
         }
-        self.synchronizer.tick(to_ms * 1_000_000)
+        turn(&mut self.synchronizer, to_ms * 1_000_000)
     }
 
     fn sender(&self, source: Source) -> &Sender {
