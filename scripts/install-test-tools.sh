@@ -1,40 +1,103 @@
 #!/usr/bin/env bash
-# Gets the distribution's Prometheus and promtool for the tests that use them, where apt can. The package is unpacked into
-# .tools/, not installed: no service starts and the system stays as it is. Never fails: the tests that need it skip.
+# Gets the tools of others that some tests use, where apt can: Prometheus and promtool, check_urdf, libsdformat. Their
+# packages are unpacked into .tools/, not installed: no service starts and the system stays as it is. Never fails: the
+# tests that need what could not be had skip.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 tools="$root/.tools"
 partial=""
+apt=(apt-get -qq -o Acquire::Retries=1 -o Acquire::http::Timeout=20)
 
-skip() {
-    echo "skipped: the tests with a real Prometheus ($1; to have them: apt install prometheus)"
-    exit 0
+has() { # COMMAND…
+    type "$@" >/dev/null 2>&1
 }
 
-fetch_package() {
-    local apt=(apt-get -qq -o Acquire::Retries=1 -o Acquire::http::Timeout=20)
+# Once, when the first package is wanted.
+prepare() {
+    [ -z "$partial" ] || return 0
+    mkdir -p "$tools/bin"
+    echo '*' >"$tools/.gitignore"
+    partial="$(mktemp -d "$tools/partial.XXXXXX")"
     # Only root may refresh the lists; those that are there may do.
     if [ "$(id -u)" = 0 ]; then
         timeout 120 "${apt[@]}" update >/dev/null 2>&1 || true
     fi
-    (cd "$partial" && timeout 300 "${apt[@]}" download prometheus >/dev/null 2>&1)
 }
 
-unpack() {
-    dpkg-deb -x "$partial"/prometheus_*.deb "$partial/files"
-    # Renamed into place, so that an interruption leaves no half of a program.
-    mv "$partial"/files/usr/bin/{prometheus,promtool} "$tools/bin/"
+# The package, and what it needs that this system does not have.
+with_dependencies() { # PACKAGE
+    {
+        echo "$1"
+        "${apt[@]}" --simulate --no-install-recommends install "$1" 2>/dev/null | sed -n 's/^Inst \([^ ]*\) (.*/\1/p'
+    } | sort -u
+}
+
+# What the packages hold is in .tools/PLACE then.
+unpack() { # PLACE PACKAGE…
+    local package
+    mkdir "$partial/$1"
+    (cd "$partial/$1" && timeout 300 "${apt[@]}" download "${@:2}" >/dev/null 2>&1) || return
+    for package in "$partial/$1"/*.deb; do
+        dpkg-deb -x "$package" "$partial/$1/files" || return
+    done
+    rm -rf "${tools:?}/$1"
+    # Renamed into place, so that an interruption leaves no half of it.
+    mv "$partial/$1/files" "$tools/$1"
+}
+
+skip() { # WHICH-TESTS PACKAGE WHY
+    echo "skipped: the tests with $1 ($3; to have them: apt install $2)"
+    return 1
+}
+
+# It is in .tools/PACKAGE then; otherwise it was told that tests skip.
+get() { # WHICH-TESTS PACKAGE [alone]
+    local packages=("$2")
+    has apt-get dpkg-deb || skip "$1" "$2" "no apt here" || return
+    prepare
+    if [ "${3-}" != "alone" ]; then
+        mapfile -t packages < <(with_dependencies "$2")
+    fi
+    unpack "$2" "${packages[@]}" || skip "$1" "$2" "apt could not download it" || return
+    echo "got $2 into .tools/"
+}
+
+# Commands of a package, each with the libraries that came with it.
+link() { # PACKAGE COMMAND…
+    local command
+    for command in "${@:2}"; do
+        cat >"$partial/command" <<END
+#!/bin/sh
+place="\$(dirname "\$(readlink -f "\$0")")/../$1/usr"
+export LD_LIBRARY_PATH="\$(echo "\$place"/lib/*-linux-gnu)\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
+exec "\$place/bin/$command" "\$@"
+END
+        chmod +x "$partial/command"
+        mv "$partial/command" "$tools/bin/$command"
+    done
+}
+
+# Without its dependencies, which are for its pages and its service.
+get_prometheus() {
+    if ! has prometheus promtool && get "a real Prometheus" prometheus alone; then
+        link prometheus prometheus promtool
+    fi
+}
+
+get_check_urdf() {
+    if ! has check_urdf && get "check_urdf" liburdfdom-tools; then
+        link liburdfdom-tools check_urdf
+    fi
+}
+
+# The package of the library alone has another name with each version; this one needs the newest.
+get_libsdformat() {
+    compgen -G "/usr/lib/*/libsdformat*.so.*" >/dev/null || [ -e "$tools/libsdformat-dev" ] ||
+        get "libsdformat" libsdformat-dev || true
 }
 
 PATH="$PATH:$tools/bin"
-if command -v prometheus >/dev/null && command -v promtool >/dev/null; then
-    exit 0
-fi
-command -v apt-get >/dev/null || skip "no apt here"
-mkdir -p "$tools/bin"
-echo '*' >"$tools/.gitignore"
-partial="$(mktemp -d "$tools/partial.XXXXXX")"
 trap 'rm -rf "$partial"' EXIT
-fetch_package || skip "apt could not download it"
-unpack || skip "the package could not be unpacked"
-echo "got $(promtool --version | head -n1) into .tools/"
+get_prometheus
+get_check_urdf
+get_libsdformat

@@ -20,8 +20,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
+
+for module in ("mujoco", "xacro"):
+    if find_spec(module) is None:
+        sys.exit(f"error: this Python has no {module}: pip install -r {Path(__file__).with_name('requirements.txt')}")
 
 import rclpy
 from rclpy.exceptions import NameValidationException, ParameterException

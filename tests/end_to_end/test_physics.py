@@ -1,32 +1,24 @@
-"""The humanoid's model, and the program that moves it in MuJoCo."""
+"""The program that moves the humanoid in MuJoCo. Its model is tested in tests/models."""
 
 import math
-import shutil
 import signal
-import subprocess
-from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import xacro
 from builtin_interfaces.msg import Duration
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from parameters import Parameters
 from program import END_WITHIN_S, REPOSITORY, run_program
 from robot import Robot, Talker, repeatedly, time_of
+from robot_model import load
 from twin import NODE_NAME, PROGRAM, TOPIC, TWIN_TOPIC, JointStates, StartTwin, TwinArguments, stamp_ns
 
 MODEL = REPOSITORY / "models" / "digital_twin_humanoid.urdf.xacro"
-JOINTS = 23
-REP_120_FRAMES = {"base_link", "torso", "gaze"} | {
-    f"{side}_{name}" for side in "lr" for name in ("wrist", "gripper", "ankle", "sole", "toe")
-}
+JOINTS = load(MODEL, {}).joints
 
 TRAJECTORIES = "/joint_trajectory_commands"
 POSITIONS = "/forward_command_controller/commands"
@@ -40,87 +32,6 @@ OTHER_CLOCK = ("-r", "/clock:=/twin/clock")
 WITHIN_RAD = 0.02
 
 
-# --- The model --------------------------------------------------------------------------------------------------------
-
-
-def expand(**arguments: str) -> ElementTree.Element:
-    return ElementTree.fromstring(xacro.process_file(str(MODEL), mappings=arguments).toxml())
-
-
-def attributes(element: ElementTree.Element, *names: str) -> list[float]:
-    return [float(element.attrib[name]) for name in names]
-
-
-def ranges_of(model: ElementTree.Element) -> dict[str, tuple[float, ...]]:
-    joints = [joint for joint in model.findall("joint") if joint.attrib["type"] != "fixed"]
-    return {joint.attrib["name"]: tuple(attributes(joint.find("limit"), "lower", "upper")) for joint in joints}
-
-
-def test_every_joint_of_the_model_has_limits() -> None:
-    model = expand()
-    joints = [joint for joint in model.findall("joint") if joint.attrib["type"] != "fixed"]
-    assert len(joints) == JOINTS
-    assert {joint.attrib["type"] for joint in joints} == {"revolute"}
-    for joint in joints:
-        lower, upper, velocity, effort = attributes(joint.find("limit"), "lower", "upper", "velocity", "effort")
-        assert -math.pi < lower < 0.0 < upper < math.pi, joint.attrib
-        assert 0.0 < velocity < 50.0 and 0.0 < effort < 200.0, joint.attrib
-        friction, damping = attributes(joint.find("dynamics"), "friction", "damping")
-        assert 0.0 < friction < effort and 0.0 < damping * velocity < effort, joint.attrib
-
-
-def test_the_right_side_of_the_model_is_the_mirror_image_of_the_left() -> None:
-    ranges = ranges_of(expand())
-    pairs = [(name, name.replace("left_", "right_")) for name in ranges if name.startswith("left_")]
-    assert len(pairs) == 10
-    for left, right in pairs:
-        lower, upper = ranges[left]
-        turns_across = "roll" in left or "yaw" in left
-        assert ranges[right] == ((-upper, -lower) if turns_across else (lower, upper))
-
-
-def test_the_masses_of_the_model_are_those_of_bodies() -> None:
-    inertials = expand().findall("link/inertial")
-    assert 35.0 < sum(float(inertial.find("mass").attrib["value"]) for inertial in inertials) < 45.0
-    for inertial in inertials:
-        ixx, iyy, izz, ixy, ixz, iyz = attributes(inertial.find("inertia"), "ixx", "iyy", "izz", "ixy", "ixz", "iyz")
-        moments = np.linalg.eigvalsh([[ixx, ixy, ixz], [ixy, iyy, iyz], [ixz, iyz, izz]])
-        assert moments[0] > 0.0 and moments[2] <= moments[0] + moments[1]
-
-
-def test_ros2_control_drives_every_joint_of_the_model_within_its_limits() -> None:
-    for prefix in ("", "robot1_"):
-        model = expand(prefix=prefix, namespace="robot1", controllers="/controllers.yaml")
-        control = model.find("ros2_control")
-        assert control.find("hardware/plugin").text == "gz_ros2_control/GazeboSimSystem"
-        driven = {
-            joint.attrib["name"]: tuple(float(param.text) for param in joint.findall("command_interface/param"))
-            for joint in control.findall("joint")
-        }
-        assert driven == ranges_of(model)
-        for joint in control.findall("joint"):
-            commands, states = joint.findall("command_interface"), joint.findall("state_interface")
-            assert [one.attrib["name"] for one in commands] == ["position"]
-            assert [one.attrib["name"] for one in commands[0]] == ["min", "max"]
-            assert [one.attrib["name"] for one in states] == ["position", "velocity", "effort"]
-        assert model.find("gazebo/plugin/parameters").text == "/controllers.yaml"
-        assert model.find("gazebo/plugin/ros/namespace").text == "robot1"
-        links = {link.attrib["name"] for link in model.findall("link")}
-        assert {prefix + frame for frame in REP_120_FRAMES} <= links
-        assert "world" in links
-    without = expand(gazebo="false", fixed_base="false")
-    assert without.find("gazebo") is None
-    assert without.find("ros2_control/hardware/plugin").text == "mock_components/GenericSystem"
-    assert "world" not in {link.attrib["name"] for link in without.findall("link")}
-
-
-@pytest.mark.skipif(shutil.which("check_urdf") is None, reason="no check_urdf here: apt install liburdfdom-tools")
-def test_check_urdf_accepts_the_model(tmp_path: Path) -> None:
-    path = tmp_path / "humanoid.urdf"
-    path.write_text(ElementTree.tostring(expand(), "unicode"))
-    subprocess.run(["check_urdf", path], check=True, capture_output=True)
-
-
 # --- What it publishes ------------------------------------------------------------------------------------------------
 
 
@@ -131,8 +42,8 @@ def test_joint_states_and_the_clock_come_at_the_rate_with_every_joint(start_twin
     states.wait_for(50)
 
     for message in states.messages:
-        assert set(message.name) == set(ranges_of(expand()))
-        assert len(message.position) == len(message.velocity) == len(message.effort) == JOINTS
+        assert set(message.name) == set(JOINTS)
+        assert len(message.position) == len(message.velocity) == len(message.effort) == len(JOINTS)
         assert np.abs(message.position).max() < WITHIN_RAD, "nobody moves it"
     stamps_ns = [stamp_ns(message) for message in states.messages]
     assert set(np.diff(stamps_ns)) == {5_000_000}
@@ -147,9 +58,9 @@ def test_a_motion_stays_within_the_limits_whatever_time_it_has(start_twin: Start
         lambda: stamp_ns(states.messages[-1]) - stamp_ns(states.messages[0]) > 15 * 10**9, "15 simulated seconds"
     )
 
-    limits = {joint.attrib["name"]: joint.find("limit") for joint in expand().findall("joint")}
+    joints = [JOINTS[name] for name in states.messages[0].name]
     lower, upper, velocity, effort = np.array(
-        [attributes(limits[name], "lower", "upper", "velocity", "effort") for name in states.messages[0].name]
+        [(joint.lower, joint.upper, joint.velocity, joint.effort) for joint in joints]
     ).T
     positions = np.array([message.position for message in states.messages])
     assert (lower <= positions).all() and (positions <= upper).all()
@@ -337,7 +248,7 @@ def bad_commands(states: JointStates) -> dict[str, list[JointTrajectory | Float6
             trajectory([]),
         ],
         "points": [trajectory([KNEE])],
-        "positions for": [trajectory([KNEE], (0.1, [1.0, 1.0])), Float64MultiArray(data=[1.0] * (JOINTS - 1))],
+        "positions for": [trajectory([KNEE], (0.1, [1.0, 1.0])), Float64MultiArray(data=[1.0] * (len(JOINTS) - 1))],
         "not finite": [
             trajectory([KNEE], (0.1, [math.nan])),
             all_at_zero_but(states, **{KNEE: math.nan}),
@@ -356,7 +267,7 @@ def test_bad_commands_are_refused_and_told_once(start_twin: StartTwin, robot: Ro
     for message in [one for messages in bad.values() for one in messages * 2]:
         (trajectories if isinstance(message, JointTrajectory) else positions).publisher.publish(message)
     # Of each kind a last one that is good: it arrives after the others. Beyond the limit it is held at it.
-    limit = ranges_of(expand())[ELBOW][0]
+    limit = JOINTS[ELBOW].lower
     positions.publisher.publish(all_at_zero_but(states, **{HEAD: 0.5}))
     states.wait_until(lambda: abs(states.position(HEAD) - 0.5) < WITHIN_RAD, "the good positions")
     trajectories.publisher.publish(trajectory([ELBOW], (0.1, [-9.0])))
