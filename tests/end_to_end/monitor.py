@@ -6,7 +6,7 @@ from typing import Protocol
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
-from program import RELEASE, Arguments, ParameterValue, Program
+from program import RELEASE, CommandLine, ParameterValue, Program
 from robot import Robot
 from scrape import TOPIC_STATUSES, Scrape
 from waiting import TIMEOUT_S
@@ -35,7 +35,7 @@ class StartMonitor(Protocol):
 class Monitor(Program):
     """A running monitoring node."""
 
-    def __init__(self, arguments: Arguments, domain_id: int, stderr_path: Path) -> None:
+    def __init__(self, arguments: CommandLine, domain_id: int, stderr_path: Path) -> None:
         super().__init__(arguments, domain_id, stderr_path)
         self._domain = str(domain_id)
 

@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,12 +39,15 @@ def request(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
     tls: ssl.SSLContext | None = None,
+    via: socket.socket | None = None,
 ) -> Response:
+    """`via` is a connection to the address, for one that is in a network other than ours."""
     connection: http.client.HTTPConnection
     if tls:
         connection = http.client.HTTPSConnection(address.host, address.port, timeout=TIMEOUT_S, context=tls)
     else:
         connection = http.client.HTTPConnection(address.host, address.port, timeout=TIMEOUT_S)
+    connection.sock = via
     try:
         connection.request(method, path, body=body, headers=dict(headers or {}))
         response = connection.getresponse()
