@@ -16,8 +16,7 @@ build: setup ## release binaries in target/release
 test: setup ## every test
 	@scripts/install-test-tools.sh
 	scripts/without-ros.sh cargo test
-	ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST $(RUN) cargo test --workspace
-	$(RUN) cargo build --workspace --release
+	scripts/colcon.sh
 	$(RUN) scripts/end-to-end.sh
 	scripts/fuzz.sh 60
 

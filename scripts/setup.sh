@@ -119,7 +119,7 @@ lock() { # PREFIX
 
 install_packages() { # REQUIREMENT…
     run env -u PYTHONPATH PIP_USER=0 "$partial/bin/python3" -m pip install --quiet --disable-pip-version-check \
-        --no-deps --only-binary=:all: "$@" || die "pip could not install the packages that are pinned in: ${*//-r/}"
+        --no-deps --only-binary=:all: --no-binary=empy "$@" || die "pip could not install the packages that are pinned in: ${*//-r/}"
 }
 
 # Console scripts name their interpreter by its full path, which is about to change.
@@ -191,7 +191,7 @@ make_ros_from_wheels() {
     local python
     check_platform_of_wheels
     python="$(find_python pass "Python 3.10 to 3.13 is missing: apt install python3 python3-venv")"
-    echo "no ROS 2 found: making .ros/ from PyPI wheels with $("$python" --version) (420 MB, about a minute)"
+    echo "no ROS 2 found: making .ros/ from PyPI wheels with $("$python" --version) (540 MB, about a minute)"
     start_prefix "$root/.ros" "$python"
     install_packages -r "$wheels_requirements" -r "$tests_requirements" -r "$simulation_requirements"
     complete_ros_prefix

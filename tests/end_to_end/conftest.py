@@ -1,7 +1,6 @@
 """What the tests run on: a ROS domain of their own, exporters and robots in it, and nothing left behind."""
 
 import os
-import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from domain import reserved_domain_id
 from exporter import PROGRAM, TOPIC, Exporter, RunExporter, StartExporter
 from monitor import PROGRAM as MONITOR_PROGRAM
 from monitor import NVML, Monitor, StartMonitor
-from program import Arguments, Ended, ParameterValue, Program, run_program
+from program import Arguments, Ended, ParameterValue, Program, end_all, run_program
 from robot import Robot, Talker
 from synchronizer import PROGRAM as SYNCHRONIZER_PROGRAM
 from synchronizer import StartSynchronizer, Synchronizer
@@ -28,7 +27,14 @@ from unity import Unity
 P = TypeVar("P", bound=Program)
 
 # They would lead the tests out of this machine, or to peers that are not theirs.
-FOREIGN_SETTINGS = ("ROS_DISCOVERY_SERVER", "ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "FASTRTPS_DEFAULT_PROFILES_FILE")
+FOREIGN_SETTINGS = (
+    "FASTDDS_BUILTIN_TRANSPORTS",
+    "FASTRTPS_DEFAULT_PROFILES_FILE",
+    "ROS_DISCOVERY_SERVER",
+    "ROS_LOCALHOST_ONLY",
+    "ROS_STATIC_PEERS",
+    "ROS_SUPER_CLIENT",
+)
 
 
 def pytest_sessionstart() -> None:
@@ -120,26 +126,10 @@ def starter(
             one.wait_until_ready()
         return one
 
-    yield start
-    end_all(started)
-
-
-def end_all(programs: Sequence[Program]) -> None:
-    failures = []
-    for program in programs:
-        # Shown where a test has failed.
-        print(program.stderr)
-        if program.process.poll() is not None:
-            if program.process.returncode != 0 and not program.was_killed:
-                failures.append(f"a program has ended with {program.process.returncode}")
-            continue
-        try:
-            # One that a failed test has stopped would not see the request to end.
-            program.process.send_signal(signal.SIGCONT)
-            program.end()
-        except AssertionError as failure:
-            failures.append(str(failure))
-    assert not failures, "\n".join(failures)
+    try:
+        yield start
+    finally:
+        end_all(started)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ README = REPOSITORY / "README.md"
 MONITOR_PAGE = REPOSITORY / "docs" / "monitoring_node.md"
 SYNCHRONIZER_PAGE = REPOSITORY / "docs" / "synchronization_node.md"
 BRIDGE_PAGE = REPOSITORY / "docs" / "unity_bridge_node.md"
+LAUNCH_PAGE = REPOSITORY / "docs" / "launch.md"
 
 # What every node has, and README.md tells of once.
 OF_EVERY_NODE = ("digital_twin_", "process_")

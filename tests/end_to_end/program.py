@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -32,6 +33,12 @@ END_WITHIN_S = 1.0
 ParameterValue = bool | int | float | str | Sequence[str] | Sequence[int]
 
 
+class CommandLine(Protocol):
+    """What starts a program."""
+
+    def command(self) -> list[str]: ...
+
+
 @dataclass(frozen=True)
 class Arguments:
     """A command line, ROS's part apart."""
@@ -47,9 +54,13 @@ class Arguments:
         return [str(self.program), *listen, *self.flags, *self.ros_arguments()]
 
     def ros_arguments(self) -> list[str]:
-        ros = [part for name, value in self.parameters.items() for part in ("-p", f"{name}:={yaml_text(value)}")]
-        ros += self.ros
+        ros = [*parameter_arguments(self.parameters), *self.ros]
         return ["--ros-args", *ros] if ros else []
+
+
+def parameter_arguments(parameters: Mapping[str, ParameterValue]) -> list[str]:
+    """The parameters as ROS arguments."""
+    return [part for name, value in parameters.items() for part in ("-p", f"{name}:={yaml_text(value)}")]
 
 
 def yaml_text(value: ParameterValue) -> str:
@@ -113,7 +124,7 @@ def assert_every_fault_is_told(
 class Program:
     """A running program."""
 
-    def __init__(self, arguments: Arguments, domain_id: int, stderr_path: Path) -> None:
+    def __init__(self, arguments: CommandLine, domain_id: int, stderr_path: Path) -> None:
         self._stderr_path = stderr_path
         # A file and no pipe: a pipe that nobody reads stops its writer.
         with open(stderr_path, "wb") as stderr:
@@ -196,9 +207,31 @@ class Program:
     def _is_expected(self, error_line: str) -> bool:
         return any(part in error_line for part in self.expected_errors)
 
-    def _find_addresses(self, count: int) -> bool:
+    def assert_runs(self) -> None:
         assert self.process.poll() is None, f"the program ended with {self.process.returncode}:\n{self.stderr}"
+
+    def _find_addresses(self, count: int) -> bool:
+        self.assert_runs()
         connections = psutil.Process(self.process.pid).net_connections("tcp")
         listening = [connection.laddr for connection in connections if connection.status == psutil.CONN_LISTEN]
         self._addresses = [Address(address.ip, address.port) for address in listening]
         return len(self._addresses) >= count
+
+
+def end_all(programs: Sequence[Program]) -> None:
+    """Ends those that still run; each has to end well, or to have done so."""
+    failures = []
+    for program in programs:
+        # Shown where a test has failed.
+        print(program.stderr)
+        if program.process.poll() is not None:
+            if program.process.returncode != 0 and not program.was_killed:
+                failures.append(f"a program has ended with {program.process.returncode}")
+            continue
+        try:
+            # One that a failed test has stopped would not see the request to end.
+            program.process.send_signal(signal.SIGCONT)
+            program.end()
+        except AssertionError as failure:
+            failures.append(str(failure))
+    assert not failures, "\n".join(failures)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from rcl_interfaces.msg import ParameterEvent, ParameterType
 from rcl_interfaces.srv import GetParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -12,7 +13,7 @@ from rclpy.utilities import get_rmw_implementation_identifier
 
 from exporter import NODE_NAME, TOPIC, Exporter, RunExporter, StartExporter
 from parameters import Parameters
-from program import EXIT_USAGE, ParameterValue
+from program import EXIT_USAGE, REPOSITORY, ParameterValue
 from robot import Robot, repeatedly
 from waiting import wait_until
 
@@ -25,6 +26,8 @@ DEFAULTS: dict[str, ParameterValue] = {
     "use_sim_time": False,
 }
 SETTABLE = {"stale_after", "forget_after"}
+
+CONFIGURATION = REPOSITORY / "config" / "ros_metrics_exporter.yaml"
 
 
 @pytest.fixture
@@ -78,6 +81,13 @@ def test_values_of_the_command_line_arrive(start_exporter: StartExporter, robot:
     start_exporter(parameters=values)
 
     assert Parameters(robot).get(*values) == list(values.values())
+
+
+def test_the_file_has_the_defaults(exporter: Exporter, parameters: Parameters) -> None:
+    # That it can be read shows where the package is tested.
+    in_file = yaml.safe_load(CONFIGURATION.read_text())[f"/**/{NODE_NAME}"]["ros__parameters"]
+    names = sorted(parameters.names())
+    assert in_file == dict(zip(names, parameters.get(*names), strict=True))
 
 
 def test_values_of_a_file_arrive(start_exporter: StartExporter, robot: Robot, tmp_path: Path) -> None:

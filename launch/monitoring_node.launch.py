@@ -1,0 +1,11 @@
+"""monitoring_node: why data is missing, on port 8002."""
+
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import IncludeLaunchDescription
+
+
+def generate_launch_description() -> LaunchDescription:
+    node = str(Path(__file__).with_name('node.launch.py'))
+    return LaunchDescription([IncludeLaunchDescription(node, launch_arguments={'executable': 'monitoring_node'}.items())])
