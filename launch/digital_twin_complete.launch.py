@@ -110,7 +110,8 @@ class System:
             'namespace': self._namespace,
             'params_file': str(Path(self._argument('config_path')) / f'{name}.yaml'),
             'parameters': str(parameters),
-            'listen_address': f':{port}',
+            'listen_address': f'{self._argument("listen_host")}:{port}',
+            'web_config_file': self._argument('web_config_file'),
             'use_sim_time': self._argument('use_sim_time'),
             'log_level': self._argument('log_level'),
         })
@@ -155,6 +156,8 @@ def arguments() -> list[DeclareLaunchArgument]:
         argument('data_path', EnvironmentVariable('SIMULATION_DATA', default_value='~/simulation_data'),
                  'Folder of recordings; each has one of its own in it, named by the time.'),
         argument('config_path', str(SHARE / 'config'), 'Folder with the YAML files of the nodes and of the controllers.'),
+        argument('listen_host', '', 'Address on which metrics are served; empty: every interface.'),
+        argument('web_config_file', '', 'File with TLS, users and headers of the metrics ports; empty: none.'),
         argument('first_port', '8000', 'Port of the metrics of ros_metrics_exporter; the three after it are those of '
                  'synchronization_node, monitoring_node and unity_bridge_node.'),
         argument('unity_port', '10000', 'Port that Unity connects to.'),

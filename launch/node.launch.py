@@ -23,7 +23,6 @@ def start(context: LaunchContext) -> list[Node]:
         return LaunchConfiguration(name).perform(context)
 
     executable = argument('executable')
-    address = argument('listen_address')
     node = Node(
         package=PACKAGE,
         executable=executable,
@@ -34,13 +33,17 @@ def start(context: LaunchContext) -> list[Node]:
             {'use_sim_time': argument('use_sim_time') == 'true', **parameters(argument('parameters'))},
         ],
         remappings=[(f'/{topic}', topic) for topic in OF_THE_ROBOT],
-        arguments=['--web.listen-address', address] if address else [],
+        arguments=[*flag('--web.listen-address', argument('listen_address')), *flag('--web.config.file', argument('web_config_file'))],
         ros_arguments=['--log-level', argument('log_level')],
         respawn=argument('respawn') == 'true',
         respawn_delay=RESPAWN_DELAY_S,
         output='screen',
     )
     return [node]
+
+
+def flag(name: str, value: str) -> list[str]:
+    return [name, value] if value else []
 
 
 def parameters(text: str) -> dict:
@@ -61,6 +64,8 @@ def generate_launch_description() -> LaunchDescription:
                               description='Parameters that go before those of the file, as "{update_rate: 200.0}".'),
         DeclareLaunchArgument('listen_address', default_value='',
                               description='Where metrics are served, HOST:PORT; empty: every interface, the port of the node.'),
+        DeclareLaunchArgument('web_config_file', default_value='',
+                              description='File with TLS, users and headers of that address; empty: none.'),
         DeclareLaunchArgument('use_sim_time', default_value='false', choices=yes_or_no,
                               description='Whether ROS time is that of /clock.'),
         DeclareLaunchArgument('log_level', default_value='info', choices=['debug', 'info', 'warn', 'error'],

@@ -80,15 +80,21 @@ wait_until_ready() { # PORT…
 }
 
 main() {
-    local ports port
+    local command=(ros2 launch digital_twin_simulation digital_twin_complete.launch.py) argument ports port first
+    for argument in "$@"; do
+        # An option of launch, as --show-args: that is for launch alone.
+        [[ $argument != -* ]] || exec "${command[@]}" "$@"
+    done
     command -v ros2 >/dev/null || die "ros2 is missing: source the setup.bash of ROS 2, then install/setup.bash"
+    first="$(argument first_port 8000 "$@")"
+    [[ $first =~ ^[1-9][0-9]{0,4}$ ]] || die "first_port:=$first is no port"
     mapfile -t ports < <(metrics_ports "$@")
     for port in "${ports[@]}"; do
         ! (is_ready "$port") || die "a node is there already, on port $port: end it, or choose others with first_port:="
     done
     # In a process group of its own, so that Ctrl-C reaches this script alone and everything can be ended together.
     set -m
-    ros2 launch digital_twin_simulation digital_twin_complete.launch.py "$@" </dev/null &
+    "${command[@]}" "$@" </dev/null &
     launch=$!
     set +m
     wait_until_ready "${ports[@]}"

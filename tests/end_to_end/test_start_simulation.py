@@ -154,6 +154,20 @@ def test_nodes_that_are_there_already_are_not_taken_for_its_own(
         assert not (tmp_path / "launch").exists()
 
 
+def test_options_of_launch_are_for_launch_alone(start: Callable[..., Start], tmp_path: Path) -> None:
+    (tmp_path / "exit_code").write_text("0")
+    simulation = start("--show-args", serving=[])
+    assert simulation.wait_for_end() == 0
+    assert (tmp_path / "arguments").read_text().splitlines()[-1] == "--show-args"
+
+
+def test_a_port_that_is_none_is_refused(start: Callable[..., Start], tmp_path: Path) -> None:
+    simulation = start("first_port:=abc", serving=[])
+    assert simulation.wait_for_end() == 1
+    assert "error: first_port:=abc is no port" in simulation.output
+    assert not (tmp_path / "launch").exists()
+
+
 def test_without_ros2_it_says_what_to_source(tmp_path: Path) -> None:
     (tmp_path / "bash").symlink_to("/bin/bash")
     ended = subprocess.run(["/bin/bash", SCRIPT], env={"PATH": str(tmp_path)}, capture_output=True, text=True)

@@ -26,8 +26,9 @@ const SECONDS: Constraint = Constraint::Double { min: 0.001, max: SECONDS_MAX };
 /// What this node and the tools of ROS bring into a graph, which is nobody's data.
 const DENIED: [&str; 4] = ["/rosout", "/parameter_events", "/**/diagnostics", "/**/diagnostics_agg"];
 const DIAGNOSTICS: [&str; 2] = ["/**/diagnostics", "/**/diagnostics_agg"];
-/// As joint_trajectory_controller, Isaac Sim and topic_based_ros2_control name them.
-const JOINT_COMMANDS: [&str; 3] = ["/**/joint_trajectory", "/**/*joint_command", "/**/*joint_commands"];
+/// As joint_trajectory_controller, this package, Isaac Sim and topic_based_ros2_control name them.
+const JOINT_COMMANDS: [&str; 4] =
+    ["/**/joint_trajectory", "/**/joint_trajectory_commands", "/**/*joint_command", "/**/*joint_commands"];
 const IGNORED_NODES: [&str; 8] = [
     "/**/_ros2cli_*",
     "/**/rviz*",
