@@ -47,7 +47,8 @@ class Start:
             child = psutil.Process(int((self.folder / "child").read_text()))
             # Its parent is gone, and nobody may have asked for its exit code.
             return child.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
+        except (FileNotFoundError, psutil.NoSuchProcess):
+            # Ended before it had a child, or after.
             return False
 
     def wait_for_end(self) -> int:
