@@ -19,7 +19,7 @@ from monitor import NVML, Monitor, StartMonitor
 from program import Arguments, Ended, ParameterValue, Program, end_all, run_program
 from robot import Robot, Talker
 from synchronizer import PROGRAM as SYNCHRONIZER_PROGRAM
-from synchronizer import StartSynchronizer, Synchronizer
+from synchronizer import StartSynchronizer, Synchronizer, Unprivileged
 from twin import PROGRAM as TWIN_PROGRAM
 from twin import StartTwin, Twin, TwinArguments
 from unity import Unity
@@ -79,6 +79,13 @@ def start_monitor(domain_id: int, tmp_path: Path) -> Iterator[StartMonitor]:
 def start_synchronizer(domain_id: int, tmp_path: Path) -> Iterator[StartSynchronizer]:
     """The same for synchronizers."""
     with starter(Synchronizer, SYNCHRONIZER_PROGRAM, domain_id, tmp_path) as start:
+        yield start
+
+
+@pytest.fixture
+def start_unprivileged(domain_id: int, tmp_path: Path) -> Iterator[StartSynchronizer]:
+    """The same for synchronizers that may have no real-time priority."""
+    with starter(Synchronizer, SYNCHRONIZER_PROGRAM, domain_id, tmp_path, Unprivileged) as start:
         yield start
 
 

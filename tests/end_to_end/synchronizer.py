@@ -1,9 +1,11 @@
 """The synchronization node under test, as a process with a web address."""
 
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rclpy.task import Future
@@ -11,7 +13,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
-from program import RELEASE, ParameterValue, Program
+from program import RELEASE, Arguments, ParameterValue, Program
 from robot import Listener, Robot, Talker, qos, repeatedly, time_of
 from scrape import Scrape
 from waiting import wait_until
@@ -37,6 +39,15 @@ class StartSynchronizer(Protocol):
         ros: Sequence[str] = ...,
         wait: bool = ...,
     ) -> "Synchronizer": ...
+
+
+@dataclass(frozen=True)
+class Unprivileged(Arguments):
+    """Started without the right to real-time priority, also by root."""
+
+    def command(self) -> list[str]:
+        privileges = ["--bounding-set=-sys_nice", "--inh-caps=-sys_nice"] if os.geteuid() == 0 else []
+        return ["prlimit", "--rtprio=0:0", "setpriv", *privileges, *super().command()]
 
 
 class Synchronizer(Program):

@@ -1,6 +1,5 @@
 """Who may reach the Unity bridge, where, and what clients may have; and what its parameters may not be."""
 
-import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from std_srvs.srv import SetBool
 
 from authority import Authority
 from bridge import PROGRAM, Bridge, BridgeArguments, Connect, StartBridge
+from ports import free_ports
 from program import Ended, ParameterValue, run_program
 from robot import Robot
 from unity import KEEPALIVE, Speech, Unity
@@ -121,14 +121,8 @@ def test_it_is_reached_from_this_machine_alone_unless_told_otherwise(bridge: Bri
     assert start_bridge(parameters={"tcp_address": "0.0.0.0"}).ros_tcp.host == "0.0.0.0"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_the_address_may_have_the_names_of_the_python_endpoint(start_bridge: StartBridge, connect: Connect) -> None:
-    port = free_port()
+    (port,) = free_ports(1)
 
     bridge = start_bridge(parameters={"ROS_IP": "127.0.0.2", "ROS_TCP_PORT": port})
 

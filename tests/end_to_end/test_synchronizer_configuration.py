@@ -1,6 +1,8 @@
 """What the synchronization node is told and what it tells: its documentation says it, bad values are refused."""
 
 import math
+import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -139,6 +141,43 @@ def test_the_topics_are_those_of_the_node(start_synchronizer: StartSynchronizer,
     robot.spin_until(lambda: len(told()) >= len(documented("tells on")), "what it publishes")
     assert heard() == documented("hears on")
     assert told() == documented("tells on")
+
+
+def ticker_of(synchronizer: Synchronizer) -> int:
+    """The thread that ticks."""
+    tasks = Path(f"/proc/{synchronizer.process.pid}/task").iterdir()
+    return next(int(task.name) for task in tasks if (task / "comm").read_text().strip() == "ticker")
+
+
+def may_have_priority() -> bool:
+    own = resource.getrlimit(resource.RLIMIT_RTPRIO)[0]
+    return os.geteuid() == 0 or own >= 99
+
+
+@pytest.mark.skipif(not may_have_priority(), reason="no real-time priority is permitted here: run as root")
+@pytest.mark.parametrize(("parameters", "priority"), [({}, 50), ({"thread_priority": 7}, 7)])
+def test_the_thread_that_ticks_has_real_time_priority(
+    start_synchronizer: StartSynchronizer, parameters: dict[str, int], priority: int
+) -> None:
+    synchronizer = start_synchronizer(parameters=parameters)
+    ticker = ticker_of(synchronizer)
+    assert os.sched_getscheduler(ticker) == os.SCHED_FIFO
+    assert os.sched_getparam(ticker).sched_priority == priority
+    assert os.sched_getscheduler(synchronizer.process.pid) == os.SCHED_OTHER, "of the other threads"
+    assert f"has real-time priority priority={priority}" in synchronizer.stderr
+
+
+def test_no_priority_is_asked_for(start_synchronizer: StartSynchronizer) -> None:
+    synchronizer = start_synchronizer(parameters={"thread_priority": 0})
+    assert os.sched_getscheduler(ticker_of(synchronizer)) == os.SCHED_OTHER
+    assert "real-time" not in synchronizer.stderr
+
+
+def test_without_the_right_to_priority_it_ticks_all_the_same(start_unprivileged: StartSynchronizer) -> None:
+    synchronizer = start_unprivileged()
+    synchronizer.scrape_until(lambda scrape: scrape.value("ros_twin_ticks_total") > 0, "a tick")
+    assert os.sched_getscheduler(ticker_of(synchronizer)) == os.SCHED_OTHER
+    assert "does not permit it" in synchronizer.stderr
 
 
 def test_every_fault_is_told_at_once(domain_id: int, tmp_path: Path) -> None:

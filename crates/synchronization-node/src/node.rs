@@ -84,7 +84,8 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let mut threads = [ros_thread(spinner, clock, heard, log, diagnostics, report.clone())?];
     let heartbeat = threads[0].heartbeat();
     // Ends before the thread above, whose spinner it wakes: what is bound later is dropped first.
-    let ticker = Ticker::spawn(work, period, move || drop(answered.trigger()))?;
+    let priority = startup.parameters.get::<i64>("thread_priority") as u8;
+    let ticker = Ticker::spawn(work, period, priority, move || drop(answered.trigger()))?;
     ticker.waker().into_iter().for_each(|ticker| drop(waker.set(ticker)));
     let pulse = Pulse { clock, heartbeat, last_tick_ns, views: views.clone() };
     let stale_after_ns = nanoseconds(startup.parameters.get("stale_timeout"));

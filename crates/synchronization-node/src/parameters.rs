@@ -52,6 +52,12 @@ pub(crate) fn declarations() -> Vec<Declaration> {
             Constraint::Double { min: 1.0, max: 1000.0 },
         ),
         fixed(
+            "thread_priority",
+            ParameterValue::Integer(50),
+            "Real-time priority of the thread that ticks (SCHED_FIFO), where the system permits one; 0 asks for none.",
+            Constraint::Integer { min: 0, max: 99 },
+        ),
+        fixed(
             "buffer_size",
             ParameterValue::Integer(10_000),
             "Samples kept of each joint and source, 24 bytes each; has to cover metrics_window.",

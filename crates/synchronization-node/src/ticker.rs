@@ -7,6 +7,10 @@ use std::thread::{self, Builder, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use node_runtime::EndWithThread;
+use thread_priority::{
+    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 
 use crate::deadline::Deadlines;
 use crate::work::Work;
@@ -25,16 +29,18 @@ pub(crate) struct Ticker {
 pub(crate) struct TickerWaker(Thread);
 
 impl Ticker {
-    /// Ticks from now on, a period apart.
+    /// Ticks from now on, a period apart, with that priority as far as it is permitted.
     pub(crate) fn spawn(
         mut work: Work,
         period: Duration,
+        priority: u8,
         after_answers: impl Fn() + Send + 'static,
     ) -> io::Result<Self> {
         let stopping = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stopping);
         let thread = Builder::new().name("ticker".into()).spawn(move || {
             let _end = EndWithThread;
+            go_before_others(priority);
             let mut deadlines = Deadlines::new(Instant::now(), period);
             while !stop.load(Ordering::Acquire) {
                 turn(&mut work, &mut deadlines, &after_answers);
@@ -46,6 +52,24 @@ impl Ticker {
     /// What wakes it.
     pub(crate) fn waker(&self) -> Option<TickerWaker> {
         self.thread.as_ref().map(|thread| TickerWaker(thread.thread().clone()))
+    }
+}
+
+/// Has this thread scheduled before all that is not real time, by SCHED_FIFO from 1 to 99, as ros2_control's controller
+/// manager has its own. Where that is not permitted the thread goes on as it is, which is no fault.
+fn go_before_others(priority: u8) {
+    let value = match ThreadPriorityValue::try_from(priority) {
+        Ok(value) if value > ThreadPriorityValue::MIN => value,
+        _ => return,
+    };
+    let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
+    match set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Crossplatform(value), policy) {
+        Ok(()) => tracing::info!(priority, "the ticking thread has real-time priority"),
+        Err(error) => tracing::info!(
+            priority,
+            ?error,
+            "the ticking thread has no real-time priority: the system does not permit it (CAP_SYS_NICE, or ulimit -r)"
+        ),
     }
 }
 
