@@ -42,6 +42,13 @@ pub struct Analysis {
     pub motion: f64,
 }
 
+impl Analysis {
+    /// Whether reference and twin moved so that a lag could show.
+    pub(crate) fn shows_motion(&self) -> bool {
+        self.motion >= MOTION_MIN
+    }
+}
+
 /// What is analysed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject<'a> {

@@ -90,6 +90,8 @@ pub(crate) struct Joint {
     pub(crate) lag: Option<MeasuredLag>,
     pub(crate) analysis: Option<Analysis>,
     pub(crate) analysed_ns: Option<i64>,
+    /// When an analysis first told something since the last flush.
+    pub(crate) comparable_since_ns: Option<i64>,
     /// Whether there was enough of both sources since the last flush to say that they have diverged.
     pub(crate) is_judged: bool,
 }
@@ -116,6 +118,7 @@ impl Joint {
         self.efforts[source as usize] = f64::NAN;
         self.is_off_clock[source as usize] = false;
         self.analysis = None;
+        self.comparable_since_ns = None;
         self.is_judged = false;
     }
 
@@ -236,6 +239,7 @@ impl Joints {
             lag: None,
             analysis: None,
             analysed_ns: None,
+            comparable_since_ns: None,
             is_judged: false,
         });
         self.by_name.insert(name.to_owned(), id);

@@ -203,6 +203,40 @@ fn a_twin_elsewhere_has_diverged_until_it_is_back() {
 }
 
 #[test]
+fn a_twin_that_is_late_has_not_diverged_before_its_lag_is_known() {
+    for lag_seconds in [0.1, 0.3, 0.45] {
+        let mut pair = Pair::new(Settings { stop_on_divergence: true, ..Settings::default() }, 3);
+        pair.twin.lag_seconds = lag_seconds;
+        let is_far =
+            |tick: &Tick| tick.joints.iter().filter_map(|joint| joint.error).any(|error| error.raw.abs() > 0.11);
+        assert!(first_ms(&mut pair, 0, 1_000, is_far).is_some(), "else this shows nothing");
+        let stopped_ms = first_ms(&mut pair, 1_000, 8_000, |tick| tick.state == State::Stopped);
+        assert_eq!(stopped_ms, None, "{lag_seconds} s");
+    }
+}
+
+#[test]
+fn a_twin_that_moves_otherwise_has_diverged_once_a_lag_would_have_shown() {
+    let mut synchronizer = Synchronizer::new(Settings::default());
+    let mut id = |source| synchronizer.joint(source, "arm").expect("room").expect("it is followed");
+    let ids = Source::ALL.map(|source| id(source));
+    let diverged_ms = (0..8_000_i64).find(|now_ms| {
+        let seconds = *now_ms as f64 / 1e3;
+        // Not alike whatever the lag.
+        let positions = [(1.3 * seconds).sin(), 0.5 + 0.2 * (31.0 * seconds).sin()];
+        for (source, (id, position)) in Source::ALL.into_iter().zip(ids.into_iter().zip(positions)) {
+            if now_ms % 10 == 0 {
+                synchronizer.ingest(source, Some(now_ms * MS_NS), now_ms * MS_NS, &[value(id, position)]);
+            }
+        }
+        turn(&mut synchronizer, now_ms * MS_NS).state == State::Diverged
+    });
+    let diverged_ms = diverged_ms.expect("a divergence");
+    // Half a second of both, the time in which a lag of half a second shows, and the time that a divergence has to last.
+    assert!((3_000..3_800).contains(&diverged_ms), "{diverged_ms}");
+}
+
+#[test]
 fn what_is_set_by_hand_is_done() {
     let mut pair = Pair::new(
         Settings {

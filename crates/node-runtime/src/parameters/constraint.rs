@@ -37,7 +37,8 @@ impl Constraint {
         if taken { Ok(()) } else { Err(format!("is {}, must be {}", shown(value), self.text())) }
     }
 
-    fn text(&self) -> String {
+    /// What is taken; empty where that is everything.
+    pub(super) fn text(&self) -> String {
         match self {
             Self::Any => String::new(),
             Self::Double { min, max } => format!("from {min} to {max}"),

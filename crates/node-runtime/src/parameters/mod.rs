@@ -147,7 +147,8 @@ impl Parameters {
         })
     }
 
-    /// A value as it would be stored. An integer will do where a double is asked for: `stale_after:=5`.
+    /// A value as it would be stored. An integer will do where a double is asked for: `stale_after:=5`; and an empty list of
+    /// bytes for any list, since that is what rclpy takes `[]` for.
     fn checked(&self, name: &str, value: ParameterValue) -> Result<(&Declaration, ParameterValue), Refusal> {
         let declared = self.declaration(name).ok_or_else(|| Refusal::Unknown {
             name: shortened(name),
@@ -155,6 +156,7 @@ impl Parameters {
         })?;
         let value = match (&declared.default, value) {
             (ParameterValue::Double(_), ParameterValue::Integer(integer)) => ParameterValue::Double(integer as f64),
+            (default, ParameterValue::ByteArray(bytes)) if bytes.is_empty() => emptied(default),
             (_, value) => value,
         };
         let (actual, expected) = (value.type_name(), declared.default.type_name());
@@ -218,7 +220,11 @@ impl Declaration {
             (Some(_), _) => String::new(),
             (None, default) => format!(" [default: {}]", text(default)),
         };
-        format!("  {}\n          {}{default}\n", self.name, self.description)
+        let taken = match self.constraint.text() {
+            text if text.is_empty() => text,
+            text => format!(" [{text}]"),
+        };
+        format!("  {}\n          {}{default}{taken}\n", self.name, self.description)
     }
 
     /// What stands before and after the `/*` of the name, if it has one.
@@ -235,6 +241,17 @@ impl Declaration {
     fn is_list(&self) -> bool {
         use ParameterValue::{BoolArray, ByteArray, DoubleArray, IntegerArray, StringArray};
         matches!(self.default, BoolArray(_) | ByteArray(_) | IntegerArray(_) | DoubleArray(_) | StringArray(_))
+    }
+}
+
+/// A list of the same type with nothing in it; an empty list of bytes in place of what is no list.
+fn emptied(value: &ParameterValue) -> ParameterValue {
+    match value {
+        ParameterValue::BoolArray(_) => ParameterValue::BoolArray(Vec::new()),
+        ParameterValue::IntegerArray(_) => ParameterValue::IntegerArray(Vec::new()),
+        ParameterValue::DoubleArray(_) => ParameterValue::DoubleArray(Vec::new()),
+        ParameterValue::StringArray(_) => ParameterValue::StringArray(Vec::new()),
+        _ => ParameterValue::ByteArray(Vec::new()),
     }
 }
 
@@ -356,6 +373,24 @@ mod tests {
         };
         assert!(fault("names").contains("empty list") && fault("names").ends_with("is [\"a\"]"), "{}", fault("names"));
         assert!(fault("qos").contains("is not set, must be string"), "{}", fault("qos"));
+    }
+
+    #[test]
+    fn a_list_is_emptied_by_what_rclpy_takes_for_an_empty_list() {
+        let names = Declaration { default: ParameterValue::StringArray(vec!["a".into()]), ..declarations().remove(1) };
+        let list = Declaration { name: "names", constraint: Constraint::Any, ..names };
+        let parameters =
+            Parameters::load(declarations().into_iter().chain([list]).collect(), Vec::new()).expect("good");
+        let (_, value) = parameters.checked("names", ParameterValue::ByteArray(Vec::new())).expect("an empty list");
+        assert_eq!(value, ParameterValue::StringArray(Vec::new()));
+        assert!(parameters.checked("names", ParameterValue::ByteArray(vec![1])).is_err());
+        assert!(parameters.checked("qos", ParameterValue::ByteArray(Vec::new())).is_err());
+    }
+
+    #[test]
+    fn help_tells_what_a_parameter_takes() {
+        let help: String = declarations().iter().map(Declaration::help).collect();
+        assert!(help.contains("[one of auto, reliable]"), "{help}");
     }
 
     #[test]

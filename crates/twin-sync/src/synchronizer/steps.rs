@@ -71,7 +71,13 @@ impl Synchronizer {
             known_lag_seconds: self.robot_lag.of(joint, now_ns),
         });
         joint.lag = analysis.and_then(|analysis| measured(&analysis, now_ns)).or(joint.lag);
-        joint.is_judged |= analysis.is_some();
+        if let Some(analysis) = analysis {
+            let since_ns = *joint.comparable_since_ns.get_or_insert(now_ns);
+            let is_lag_known = self.robot_lag.of(joint, now_ns).is_some();
+            // Of a joint that moves, an error may be lag alone until the longest lag would have shown.
+            let would_lag_show = now_ns.saturating_sub(since_ns) >= longest_lag_shows_ns(&self.settings);
+            joint.is_judged |= is_lag_known || !analysis.shows_motion() || would_lag_show;
+        }
         joint.analysis = analysis;
     }
 
@@ -187,7 +193,8 @@ impl Synchronizer {
     /// Whether there are errors, of every joint that is expected, and none of a joint of which too little is known or which
     /// is near a divergence.
     fn are_all_near(&self) -> bool {
-        let is_near = |joint: &Joint, error: f64| joint.is_judged && self.machine.is_far_from_divergence(error);
+        let is_known = |joint: &Joint| joint.comparable_since_ns.is_some();
+        let is_near = |joint: &Joint, error: f64| is_known(joint) && self.machine.is_far_from_divergence(error);
         let mut joints = self.joints.iter().zip(&self.tick.joints);
         let are_all_near = joints.all(|(joint, tick)| match tick.error {
             Some(error) => is_near(joint, error.judged().abs()),
@@ -228,6 +235,11 @@ impl Patience {
             is_twin_stale: self.is_stale(twin_ns),
         }
     }
+}
+
+/// A lag is looked for up to a quarter of the time that both are known.
+fn longest_lag_shows_ns(settings: &Settings) -> i64 {
+    nanoseconds(4.0 * settings.max_lag_seconds)
 }
 
 fn clock(stream: &Stream) -> Clock<'_> {
