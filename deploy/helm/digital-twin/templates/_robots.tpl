@@ -16,12 +16,18 @@
 {{- range $index, $given := .Values.robots -}}
 {{- $robot := mustMergeOverwrite (deepCopy $defaults) $given -}}
 {{- $here := printf "robots[%d] (%s)" $index $robot.name -}}
-{{- $graph := printf "domainId %v and rosNamespace %q" $robot.domainId $robot.rosNamespace -}}
-{{- range $what := list (printf "name %q" $robot.name) $graph -}}
+{{- $names := list (printf "name %s" $robot.name) -}}
+{{- range $namespace := list $robot.rosNamespace (include "digital-twin.twinNamespace" $robot) -}}
+{{- $names = append $names (printf "domainId %v and ROS namespace /%s" $robot.domainId $namespace) -}}
+{{- end -}}
+{{- range $what := $names -}}
 {{- with get $places $what -}}
-{{- fail (printf "%s has the %s of %s: two robots differ in their name, and in domainId or rosNamespace" $here $what .) -}}
+{{- fail (printf "%s has the %s of %s: robots differ in their name, and in domainId or rosNamespace" $here $what .) -}}
 {{- end -}}
 {{- $_ := set $places $what $here -}}
+{{- end -}}
+{{- if gt (int $robot.unityBridge.autoscaling.minReplicas) (int $robot.unityBridge.autoscaling.maxReplicas) -}}
+{{- fail (printf "%s: unityBridge.autoscaling.minReplicas is above maxReplicas" $here) -}}
 {{- end -}}
 {{- if and $robot.recording.enabled (not $.Values.persistence.enabled) -}}
 {{- fail (printf "%s is recorded, and there is no volume to record to: set persistence.enabled" $here) -}}
