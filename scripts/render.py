@@ -20,8 +20,8 @@ VALUES_PAGE = ROOT / "docs" / "values.md"
 VALUES = CHART / "values" / "kubernetes.yaml"
 RELEASE = "digital-twin"
 NAMESPACE = "digital-twin-system"
-# What has to be there before the rest: kubectl goes by the names of files.
-FIRST = "cluster"
+# What has to be there before the rest, in this order: kubectl goes by the names of files.
+FIRST = ("cluster", "accounts", "discovery")
 
 HEADER = "# Rendered by `make render` from deploy/helm/digital-twin with values/{values}: change those.\n"
 
@@ -43,7 +43,7 @@ def manifests() -> dict[Path, str]:
     for template, text in sorted(rendered.items()):
         path = Path(template)
         if path.suffix == ".yaml" and (text := tidy(text)):
-            name = f"00-{path.name}" if path.stem == FIRST else path.name
+            name = f"{FIRST.index(path.stem):02}-{path.name}" if path.stem in FIRST else path.name
             files[MANIFESTS / name] = HEADER.format(values=VALUES.name) + text
     return files
 

@@ -53,8 +53,8 @@ prometheus.io/port: {{ . | quote }}
 {{- $values := .root.Values -}}
 serviceAccountName: digital-twin-sa
 automountServiceAccountToken: false
-# A fleet has so many Services that their variables would be what a container mostly starts with.
-enableServiceLinks: false
+# The addresses of the discovery servers come so.
+enableServiceLinks: true
 securityContext:
   runAsNonRoot: true
   runAsUser: 10001
@@ -181,13 +181,7 @@ args:
   - -r
   - /{{ $topic }}:={{ $topic }}
   {{- end }}
-envFrom:
-  - configMapRef: {name: ros-config-{{ .robot.name }}}
-{{- if .seesGraph }}
-env:
-  # A discovery server tells others only of topics that they have themselves.
-  - {name: ROS_SUPER_CLIENT, value: "TRUE"}
-{{- end }}
+env: {{- include "digital-twin.rosEnvironment" . | nindent 2 }}
 ports:
   - {name: {{ .metrics }}, containerPort: {{ .port }}}
   {{- with .ports }}
@@ -204,10 +198,10 @@ volumeMounts:
   {{- end }}
 {{- end -}}
 
-{{/* Rolls the pods of a robot when what they read at their start has changed. */}}
+{{/* Rolls the pods of a robot when the parameters that they read at their start have changed. */}}
 {{- define "digital-twin.configChecksum" -}}
 {{- $robot := .robot -}}
-{{- $all := list (include "digital-twin.rosEnvironment" .) -}}
+{{- $all := list -}}
 {{- range $node := .nodes -}}
 {{- $all = append $all (include "digital-twin.parameters" (dict "robot" $robot "node" $node)) -}}
 {{- end -}}

@@ -57,8 +57,8 @@
 {{- printf "digital-twin-discovery-%s-%v" .robot.name .server -}}
 {{- end -}}
 
-{{/* As ROS_DISCOVERY_SERVER wants them: in the order of their ids. */}}
-{{- define "digital-twin.discoveryServers" -}}
+{{/* As ROS_DISCOVERY_SERVER wants them, in the order of their ids: by name, for who can be sure that it resolves. */}}
+{{- define "digital-twin.discoveryNames" -}}
 {{- $addresses := list -}}
 {{- range $server := list 0 1 -}}
 {{- $name := include "digital-twin.discoveryName" (dict "robot" $.robot "server" $server) -}}
@@ -67,11 +67,25 @@
 {{- join ";" $addresses -}}
 {{- end -}}
 
-{{/* What joins a program to the robot's ROS graph. */}}
+{{/* The address of a discovery server's Service, in the variable that Kubernetes sets in each pod of the namespace. */}}
+{{- define "digital-twin.discoveryHost" -}}
+{{- printf "$(%s_SERVICE_HOST)" (include "digital-twin.discoveryName" . | upper | replace "-" "_") -}}
+{{- end -}}
+
+{{/*
+What joins a container to the robot's ROS graph. By addresses: a name that does not resolve at the start would leave a
+program without discovery for ever, and without a word.
+*/}}
 {{- define "digital-twin.rosEnvironment" -}}
-ROS_DOMAIN_ID: {{ .robot.domainId | int | quote }}
-ROS_DISCOVERY_SERVER: {{ include "digital-twin.discoveryServers" . | quote }}
-FASTDDS_BUILTIN_TRANSPORTS: UDPv4
+{{- $first := include "digital-twin.discoveryHost" (dict "robot" .robot "server" 0) -}}
+{{- $second := include "digital-twin.discoveryHost" (dict "robot" .robot "server" 1) -}}
+- {name: ROS_DOMAIN_ID, value: {{ .robot.domainId | int | quote }}}
+- {name: ROS_DISCOVERY_SERVER, value: {{ printf "%s:11811;%s:11811" $first $second | quote }}}
+- {name: FASTDDS_BUILTIN_TRANSPORTS, value: UDPv4}
+{{- if .seesGraph }}
+# A discovery server tells others only of topics that they have themselves.
+- {name: ROS_SUPER_CLIENT, value: "TRUE"}
+{{- end }}
 {{- end -}}
 
 {{/* The parameters of a node: what the chart knows, then what the values say, which goes before it. */}}

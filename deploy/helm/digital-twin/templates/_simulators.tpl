@@ -26,8 +26,7 @@ args:
   - --ros-args
   - --log-level
   - {{ .root.Values.log.level }}
-envFrom:
-  - configMapRef: {name: ros-config-{{ .robot.name }}}
+env: {{- include "digital-twin.rosEnvironment" . | nindent 2 }}
 # The physics touches the file once a second.
 startupProbe:
   exec: {command: [test, -e, /tmp/alive]}
@@ -70,9 +69,8 @@ args:
   - monitoring:=false
   - unity:=false
   - log_level:={{ .root.Values.log.level }}
-envFrom:
-  - configMapRef: {name: ros-config-{{ .robot.name }}}
 env:
+  {{- include "digital-twin.rosEnvironment" . | nindent 2 }}
   # Gazebo's own transport stays in the pod.
   - {name: GZ_IP, value: 127.0.0.1}
   {{- if $simulator.gpu.enabled }}
