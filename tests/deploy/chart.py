@@ -1,5 +1,6 @@
 """The Helm chart as `helm template` renders it, and its objects as Kubernetes reads them."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -47,8 +48,12 @@ def merge(under: Any, over: Any) -> Any:
     return {**under, **{key: merge(under.get(key), value) for key, value in over.items()}}
 
 
-def render(values: Values) -> list[Object]:
-    rendered = loaded().render(dict(values), name=RELEASE, namespace=NAMESPACE)
+def render(values: Values, apis: Sequence[str] = ()) -> list[Object]:
+    """`apis` are those that the cluster has beside Kubernetes's own."""
+    options = {"name": RELEASE, "namespace": NAMESPACE, "api_versions": list(apis)}
+    # Chart.render does the same, and knows of no api_versions, which the library under it does.
+    arguments = (loaded()._raw(), json.dumps(dict(values)), json.dumps(options))
+    rendered = json.loads(helm._native.call_string("helm_render", *arguments))
     texts = [text for template, text in sorted(rendered.items()) if template.endswith(".yaml")]
     return [document for text in texts for document in yaml.safe_load_all(text) if document]
 
