@@ -258,9 +258,11 @@ def test_no_secret_is_made(name: str) -> None:
     assert of_kind("Secret", objects(name)) == []
 
 
-def test_the_role_reads_and_no_more() -> None:
+def test_the_role_is_for_looking_and_no_more() -> None:
     (role,) = of_kind("Role", objects("kubernetes"))
-    assert {verb for rule in role["rules"] for verb in rule["verbs"]} <= {"get", "list", "watch"}
+    assert {(*rule["resources"], *rule["verbs"]) for rule in role["rules"]} == {
+        ("pods", "get", "list"), ("pods/portforward", "get", "create")
+    }  # fmt: skip
     (binding,) = of_kind("RoleBinding", objects("kubernetes"))
     accounts = [subject["name"] for subject in binding["subjects"]]
     # Of no pod.

@@ -1,0 +1,52 @@
+"""discovery_server_probe, asked about a real discovery server."""
+
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from program import EXIT_USAGE, RELEASE
+from waiting import wait_until
+
+PROBE = RELEASE / "discovery_server_probe"
+Server = tuple["subprocess.Popen[bytes]", int]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """One on this host, and its port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(["fast-discovery-server", "-i", "0", "-l", "127.0.0.1", "-p", str(port)])
+    try:
+        wait_until(lambda: probe(str(port)).returncode == 0, "the server takes what is sent to it")
+        yield process, port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def probe(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([PROBE, *arguments], capture_output=True, text=True, timeout=10)
+
+
+def test_a_server_that_stands_still_is_told_from_one_that_goes_on(server: Server) -> None:
+    process, port = server
+    process.send_signal(signal.SIGSTOP)
+    stopped = probe(str(port))
+    assert stopped.returncode == 1 and "nobody takes them" in stopped.stderr
+    process.send_signal(signal.SIGCONT)
+    assert probe(str(port)).returncode == 0
+    process.terminate()
+    assert process.wait(10) == 0
+    gone = probe(str(port))
+    assert gone.returncode == 1 and "nobody listens" in gone.stderr
+
+
+@pytest.mark.parametrize("arguments", [["0"], ["port"], ["11811", "11811"]])
+def test_bad_usage_is_told(arguments: list[str]) -> None:
+    refused = probe(*arguments)
+    assert refused.returncode == EXIT_USAGE and refused.stderr.startswith("usage: discovery_server_probe")
