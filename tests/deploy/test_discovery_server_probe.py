@@ -1,5 +1,6 @@
 """discovery_server_probe, asked about a real discovery server."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from hosted import DISCOVERY_SERVER_PROGRAM
 from program import EXIT_USAGE, RELEASE
 from waiting import wait_until
 
@@ -17,10 +19,12 @@ Server = tuple["subprocess.Popen[bytes]", int]
 @pytest.fixture
 def server() -> Iterator[Server]:
     """One on this host, and its port."""
+    if not shutil.which(DISCOVERY_SERVER_PROGRAM):
+        pytest.skip(f"no {DISCOVERY_SERVER_PROGRAM} here")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen(["fast-discovery-server", "-i", "0", "-l", "127.0.0.1", "-p", str(port)])
+    process = subprocess.Popen([DISCOVERY_SERVER_PROGRAM, "-i", "0", "-l", "127.0.0.1", "-p", str(port)])
     try:
         wait_until(lambda: probe(str(port)).returncode == 0, "the server takes what is sent to it")
         yield process, port
