@@ -79,7 +79,7 @@ def test_a_whole_robot_becomes_ready_and_its_twin_follows(running: dict[str, Run
     wait_until_told(running["digital-twin-core-arm/ros-metrics-exporter"], TOPICS_OF_ROBOT_AND_TWIN)
     wait_until_told(running["digital-twin-core-arm/synchronization-node"], [("ros_twin_state", {"state": "SYNCED"})])
     # It is told of everybody's topics, and of the names of their nodes.
-    wait_until_told(running["digital-twin-core-arm/monitoring-node"], NODES_OF_THE_ROBOT)
+    wait_until_told(running["digital-twin-core-arm/monitoring-node"], SEEN_BY_WHO_WATCHES)
     running["unity-bridge-arm/unity-bridge-node"].container.host.connect(10000).close()
 
 
@@ -87,9 +87,13 @@ TOPICS_OF_ROBOT_AND_TWIN = [
     ("ros_topic_status", {"topic_name": f"/cell1/arm/{topic}", "status": "ok"})
     for topic in ("joint_states", "twin/joint_states")
 ]
-NODES_OF_THE_ROBOT = [
-    ("ros_node_up", {"node_name": f"/cell1/arm/{node}", "domain": str(DOMAIN_ID), "robot": ""})
-    for node in ("physics_twin", "twin/physics_twin", "unity_bridge_node")
+OF_THE_DOMAIN = {"domain": str(DOMAIN_ID), "robot": ""}
+SEEN_BY_WHO_WATCHES = [
+    ("ros_topic_status", {"topic_name": "/cell1/arm/joint_states", "status": "ok", **OF_THE_DOMAIN}),
+    *(
+        ("ros_node_up", {"node_name": f"/cell1/arm/{node}", **OF_THE_DOMAIN})
+        for node in ("physics_twin", "twin/physics_twin", "unity_bridge_node")
+    ),
 ]
 
 
