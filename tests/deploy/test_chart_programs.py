@@ -160,10 +160,10 @@ def test_only_the_twin_tells_the_time() -> None:
 
 
 def test_differences_are_flags_of_the_physics() -> None:
-    differences = {"frictionScale": 2, "commandDelay": 0.08, "rate": 200}
+    differences = {"frictionScale": 2, "commandDelay": 0.08, "rate": 200, "seed": 12_345_678}
     found = render({"robots": [{"name": "a", "simulator": {"type": "physics", "physics": differences}}]})
     arguments = pod("digital-twin-simulation-a", found).containers[0]["args"]
-    assert {"--friction-scale=2", "--command-delay=0.08", "--rate=200", "--namespace=twin"} <= set(arguments)
+    assert {"--friction-scale=2", "--command-delay=0.08", "--rate=200", "--seed=12345678", "--namespace=twin"} <= set(arguments)
 
 
 def test_gazebo_is_launched_without_what_is_in_other_pods() -> None:

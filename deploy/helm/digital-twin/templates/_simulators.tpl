@@ -20,7 +20,8 @@ args:
   - {{ . }}
   {{- end }}
   {{- range $name, $value := .differences }}
-  - --{{ kebabcase $name }}={{ $value }}
+  # As JSON: a large number would be written with an exponent.
+  - --{{ kebabcase $name }}={{ toJson $value }}
   {{- end }}
   - --alive-file=/tmp/alive
   - --ros-args
