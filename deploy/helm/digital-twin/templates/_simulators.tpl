@@ -19,8 +19,8 @@ args:
   {{- range .flags }}
   - {{ . }}
   {{- end }}
+  {{- /* As JSON: else a large number would be written with an exponent. */}}
   {{- range $name, $value := .differences }}
-  # As JSON: a large number would be written with an exponent.
   - --{{ kebabcase $name }}={{ toJson $value }}
   {{- end }}
   - --alive-file=/tmp/alive
