@@ -1,10 +1,12 @@
 """discovery_server_probe, asked about a real discovery server."""
 
+import os
 import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,8 @@ def probe(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def test_a_server_that_stands_still_is_told_from_one_that_goes_on(server: Server) -> None:
     process, port = server
     process.send_signal(signal.SIGSTOP)
+    # Its threads stop one after the other.
+    wait_until(lambda: all(thread_state(process.pid, one) == "T" for one in threads(process.pid)), "it stands still")
     stopped = probe(str(port))
     assert stopped.returncode == 1 and "nobody takes them" in stopped.stderr
     process.send_signal(signal.SIGCONT)
@@ -48,6 +52,16 @@ def test_a_server_that_stands_still_is_told_from_one_that_goes_on(server: Server
     assert process.wait(10) == 0
     gone = probe(str(port))
     assert gone.returncode == 1 and "nobody listens" in gone.stderr
+
+
+def threads(process_id: int) -> list[str]:
+    return os.listdir(f"/proc/{process_id}/task")
+
+
+def thread_state(process_id: int, thread_id: str) -> str:
+    """As proc(5) has it: T is stopped."""
+    stat = Path(f"/proc/{process_id}/task/{thread_id}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0]
 
 
 @pytest.mark.parametrize("arguments", [["0"], ["port"], ["11811", "11811"]])
