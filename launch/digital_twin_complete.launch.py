@@ -42,7 +42,9 @@ class System:
         self._model = self._argument('robot_description_path')
 
     def actions(self) -> list[Action]:
-        actions = [*self._twin(), *self._robot(), self._node('synchronization_node', self._synchronization())]
+        actions = [*self._twin(), *self._robot()]
+        if self._is('synchronization'):
+            actions += [self._node('synchronization_node', self._synchronization())]
         if self._is('monitoring'):
             topics = ['joint_states', f'{TWIN}/joint_states']
             actions += [self._node('ros_metrics_exporter', {'topics': topics}), self._node('monitoring_node', {})]
@@ -150,6 +152,7 @@ def arguments() -> list[DeclareLaunchArgument]:
         yes_or_no('headless', 'false', 'Gazebo without a window.'),
         yes_or_no('gpu', 'true', 'false: Gazebo draws with the processor.'),
         yes_or_no('use_sim_time', 'false', 'Whether the ROS time of the nodes is that of /clock; not where the robot has its own.'),
+        yes_or_no('synchronization', 'true', 'Start synchronization_node; false where it runs elsewhere, as in a pod of its own.'),
         yes_or_no('monitoring', 'true', 'Start monitoring_node and ros_metrics_exporter.'),
         yes_or_no('unity', 'true', 'Start unity_bridge_node.'),
         yes_or_no('record', 'false', 'Record all topics, as MCAP, into data_path.'),

@@ -31,7 +31,7 @@ metrics_ports() { # ARGUMENT…
     local first
     first="$(argument first_port 8000 "$@")"
     [ "$(argument monitoring true "$@")" != true ] || echo "$first"
-    echo "$((first + 1))"
+    [ "$(argument synchronization true "$@")" != true ] || echo "$((first + 1))"
     [ "$(argument monitoring true "$@")" != true ] || echo "$((first + 2))"
     [ "$(argument unity true "$@")" != true ] || echo "$((first + 3))"
 }

@@ -69,7 +69,7 @@ def declared(launch_file: Path) -> dict[str, dict[str, Any]]:
 def test_the_whole_system_has_these_arguments() -> None:
     arguments = declared(COMPLETE)
     choices = {name: options["choices"] for name, options in arguments.items() if options.get("choices")}
-    truths = ("use_sim_time", "headless", "gpu", "unity", "record", "monitoring")
+    truths = ("use_sim_time", "headless", "gpu", "unity", "record", "monitoring", "synchronization")
     assert choices == {
         "simulator": ["gazebo", "physics", "none"],
         "robot": ["external", "physics"],
@@ -124,6 +124,7 @@ def test_ports_go_up_from_the_first() -> None:
     [
         ({"monitoring": "false"}, {"monitoring_node", "ros_metrics_exporter"}),
         ({"unity": "false"}, {"unity_bridge_node"}),
+        ({"synchronization": "false"}, {"synchronization_node"}),
     ],
 )
 def test_nodes_that_are_not_wanted_are_left_out(arguments: dict[str, str], left_out: set[str]) -> None:

@@ -1,0 +1,250 @@
+"""Metrics, rules, dashboards and logs: what the chart tells Prometheus, Grafana and Fluent Bit."""
+
+import fnmatch
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chart import CHART, NAMESPACE, Object, Pod, named, objects, of_kind, pod, pods, render, values_of
+from documented import BRIDGE_PAGE, MONITOR_PAGE, README, SYNCHRONIZER_PAGE, metric_rows
+from prometheus import Prometheus
+from waiting import wait_until
+
+needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
+needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+
+OPERATOR_KINDS = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
+METRICS_PORTS = {"metrics", "metrics-sync", "metrics-monitor", "metrics-unity"}
+REGIONS = ("region-us-west-2", "region-eu-central-1")
+
+
+# --- With Prometheus Operator, and without ---------------------------------------------------------------------------
+
+
+def test_the_operator_scrapes_each_port_of_metrics_once() -> None:
+    found = objects("operator")
+    scraped: list[str] = []
+    for monitor in of_kind("ServiceMonitor", found):
+        (service,) = [one for one in of_kind("Service", found) if wants(monitor, one["metadata"]["labels"])]
+        ports = {port["name"] for port in service["spec"]["ports"]}
+        scraped += [endpoint["port"] for endpoint in monitor["spec"]["endpoints"] if endpoint["port"] in ports]
+    for monitor in of_kind("PodMonitor", found):
+        (one,) = [one for one in pods(found) if wants(monitor, one.labels)]
+        scraped += [endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"] if one.port(endpoint["port"])]
+    assert sorted(scraped) == sorted(METRICS_PORTS)
+    labels = {one["metadata"]["labels"]["release"] for one in found if one["kind"] in OPERATOR_KINDS}
+    assert labels == {"kube-prometheus-stack"}
+
+
+def wants(monitor: Any, labels: dict[str, str]) -> bool:
+    return monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_annotations_are_for_clusters_without_operator() -> None:
+    def annotations(name: str) -> dict[str, str]:
+        found = objects(name)
+        core = next(one for one in pods(found) if one.labels["app.kubernetes.io/component"] == "core")
+        given = core.template["metadata"]["annotations"]
+        return {key: value for key, value in given.items() if key.startswith("prometheus.io/")}
+
+    # The core pod has several ports: without prometheus.io/port the usual rules scrape all of them, and it has no others.
+    assert annotations("kubernetes") == {"prometheus.io/scrape": "true", "prometheus.io/path": "/metrics"}
+    assert annotations("operator") == {}
+    core = pod("digital-twin-core-robot1", objects("kubernetes"))
+    assert {port["name"] for one in core.containers for port in one["ports"]} < METRICS_PORTS
+    bridge = pod("unity-bridge-robot1", objects("kubernetes")).template["metadata"]["annotations"]
+    assert bridge["prometheus.io/port"] == "8003"
+
+
+def test_auto_asks_the_cluster_whether_the_operator_is_there() -> None:
+    def kinds(values: dict[str, Any], *apis: str) -> set[str]:
+        return {one["kind"] for one in render(values, apis)}
+
+    assert OPERATOR_KINDS <= kinds({}, "monitoring.coreos.com/v1")
+    assert not OPERATOR_KINDS & kinds({}, "example.com/v1")
+    assert not OPERATOR_KINDS & kinds({"monitoring": {"operator": False}}, "monitoring.coreos.com/v1")
+
+
+# --- Prometheus's own files -----------------------------------------------------------------------------------------
+
+
+def prometheus_files(name: str) -> dict[str, str]:
+    return {
+        file: text
+        for config in ("prometheus-config", "prometheus-rules")
+        for file, text in named("ConfigMap", config, objects(name))["data"].items()
+    }
+
+
+@needs_promtool
+@pytest.mark.parametrize("name", ["kubernetes", *REGIONS])
+def test_promtool_takes_configuration_and_rules(name: str, tmp_path: Path) -> None:
+    files = prometheus_files(name)
+    rules = tmp_path / "digital_twin_rules.yml"
+    rules.write_text(files["digital_twin_rules.yml"])
+    config = yaml.safe_load(files["prometheus.yml"])
+    assert config["rule_files"] == [f"/etc/prometheus/rules/{rules.name}"]
+    config["rule_files"] = [str(rules)]
+    # Debian's Prometheus is built without Kubernetes.
+    discovery = config["scrape_configs"][0].pop("kubernetes_sd_configs")
+    assert discovery == [{"role": "pod", "namespaces": {"names": [NAMESPACE]}}]
+    file = tmp_path / "prometheus.yml"
+    file.write_text(yaml.safe_dump(config))
+    run = subprocess.run(["promtool", "check", "config", file], capture_output=True, text=True, timeout=30)
+    assert run.returncode == 0 and "3 rules found" in run.stdout, run.stdout + run.stderr
+
+
+@needs_prometheus
+def test_prometheus_scrapes_each_node_under_its_robot(tmp_path: Path) -> None:
+    """What Kubernetes tells of each port of each pod, given by hand."""
+    (config,) = yaml.safe_load(prometheus_files("region-us-west-2")["prometheus.yml"])["scrape_configs"]
+    found = objects("region-us-west-2")
+    targets = [
+        {"targets": [f"127.0.0.1:{index}"], "labels": discovered(one, container, port)}
+        for one in pods(found)
+        for container in one.containers
+        for index, port in enumerate(container.get("ports", []), start=2)
+    ]
+    stranger = {
+        "__meta_kubernetes_pod_label_app_kubernetes_io_name": "other",
+        "__meta_kubernetes_pod_container_port_name": "metrics",
+    }
+    targets.append({"targets": ["127.0.0.1:1"], "labels": stranger})
+    with Prometheus(tmp_path, {"static_configs": targets, "relabel_configs": config["relabel_configs"]}) as prometheus:
+        expected = sorted(
+            (robot["name"], job, "us-west-2")
+            for robot in values_of("region-us-west-2")["robots"]
+            for job in ("monitoring-node", "ros-metrics-exporter", "synchronization-node", "unity-bridge-node")
+        )
+        wait_until(lambda: len(prometheus.query("up")) >= len(expected), "all are scraped", details=prometheus.log)
+        labels = [sample["metric"] for sample in prometheus.query("up")]
+        assert sorted((one["robot"], one["job"], one["region"]) for one in labels) == expected
+
+
+def discovered(one: Pod, container: Object, port: Object) -> dict[str, str]:
+    """The labels of kubernetes_sd for a port of a pod."""
+    named_so = {f"__meta_kubernetes_pod_label_{re.sub('[^a-zA-Z0-9_]', '_', key)}": value for key, value in one.labels.items()}
+    return {
+        **named_so,
+        "__meta_kubernetes_namespace": one.namespace,
+        "__meta_kubernetes_pod_name": one.owner["metadata"]["name"],
+        "__meta_kubernetes_pod_container_name": container["name"],
+        "__meta_kubernetes_pod_container_port_name": port["name"],
+    }
+
+
+@pytest.mark.parametrize("name", REGIONS)
+def test_two_regions_send_to_one_store_and_can_be_told_apart(name: str) -> None:
+    region = values_of(name)["region"]
+    config = yaml.safe_load(prometheus_files(name)["prometheus.yml"])
+    assert config["global"]["external_labels"]["region"] == region
+    (scrape,) = config["scrape_configs"]
+    assert {"target_label": "region", "replacement": region} in scrape["relabel_configs"]
+    stores = [yaml.safe_load(prometheus_files(one)["prometheus.yml"])["remote_write"][0]["url"] for one in REGIONS]
+    assert len(set(stores)) == 1
+    robots = [robot["name"] for one in REGIONS for robot in values_of(one)["robots"]]
+    assert len(set(robots)) == len(robots)
+
+
+def test_rules_of_the_operator_and_of_the_file_are_the_same() -> None:
+    (rule,) = of_kind("PrometheusRule", objects("operator"))
+    assert rule["spec"] == yaml.safe_load(prometheus_files("kubernetes")["digital_twin_rules.yml"])
+
+
+# --- What is asked of the metrics -------------------------------------------------------------------------------------
+
+
+def documented_metrics() -> set[str]:
+    return {name for page in (README, MONITOR_PAGE, SYNCHRONIZER_PAGE, BRIDGE_PAGE) for name in metric_rows(page)}
+
+
+def expressions() -> Iterator[str]:
+    rules = yaml.safe_load((CHART / "files" / "digital_twin_rules.yml").read_text())
+    yield from (rule["expr"] for group in rules["groups"] for rule in group["rules"])
+    for file in (CHART / "files" / "dashboards").glob("*.json"):
+        for panel in json.loads(file.read_text())["panels"]:
+            yield from (target["expr"] for target in panel["targets"])
+
+
+def test_what_rules_and_dashboards_ask_for_is_there() -> None:
+    known = documented_metrics() | {"up"}
+    for expression in expressions():
+        # Names, but for those of labels, functions and what is quoted.
+        bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|by ?\([^)]*\)', "", expression)
+        names = set(re.findall(r"\b[a-z_]{2,}\b(?!\()", bare))
+        unknown = {name for name in names if not any(fnmatch.fnmatch(name, one) for one in known)}
+        assert names and not unknown, expression
+        jobs = set(re.findall(r'job=~?"([^"]*)"', expression))
+        assert {job for one in jobs for job in one.split("|")} <= JOBS, expression
+
+
+# The job of a target is the name of its container.
+JOBS = {container["name"] for one in pods(objects("default")) for container in one.containers}
+
+
+@needs_promtool
+def test_promtool_takes_what_dashboards_ask(tmp_path: Path) -> None:
+    asked = [one.replace("$__rate_interval", "1m") for one in expressions()]
+    rules = [{"record": f"asked:{index}", "expr": expression} for index, expression in enumerate(asked)]
+    file = tmp_path / "asked.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": rules}]}))
+    run = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, timeout=30)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_dashboards_are_where_grafanas_sidecar_looks() -> None:
+    config = named("ConfigMap", "digital-twin-dashboards", objects("kubernetes"))
+    assert config["metadata"]["namespace"] == "monitoring" and config["metadata"]["labels"]["grafana_dashboard"] == "1"
+    titles = [json.loads(text)["title"] for text in config["data"].values()]
+    assert "Digital Twin Simulation" in titles
+    assert "digital-twin-dashboards" not in {one["metadata"]["name"] for one in objects("default")}
+
+
+# --- Logs -----------------------------------------------------------------------------------------------------------
+
+
+def fluent_bit() -> Any:
+    return yaml.safe_load(named("ConfigMap", "digital-twin-log-collector", objects("operator"))["data"]["fluent-bit.yaml"])
+
+
+def test_logs_go_where_they_were_told() -> None:
+    outputs = {output["name"]: output for output in fluent_bit()["pipeline"]["outputs"]}
+    assert (outputs["es"]["host"], outputs["es"]["http_passwd"]) == ("elasticsearch.logging.svc", "${ELASTICSEARCH_PASSWORD}")
+    assert (outputs["loki"]["host"], outputs["loki"]["tenant_id"]) == ("loki.logging.svc", "robots")
+    assert "http_user" not in outputs["loki"]
+    # What the configuration names is in the container's environment, from a Secret.
+    (container,) = pod("digital-twin-log-collector", objects("operator")).containers
+    secrets = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container["env"]}
+    assert secrets["ELASTICSEARCH_PASSWORD"] == {"name": "elasticsearch-credentials", "key": "password"}
+    only_loki = render({"logCollector": {"enabled": True, "loki": {"host": "loki"}}})
+    text = named("ConfigMap", "digital-twin-log-collector", only_loki)["data"]["fluent-bit.yaml"]
+    assert [output["name"] for output in yaml.safe_load(text)["pipeline"]["outputs"]] == ["loki"]
+
+
+def test_a_line_is_told_by_the_path_of_its_file() -> None:
+    parser = next(one for one in fluent_bit()["parsers"] if one["name"] == "container_path")
+    # Ruby's way to name a group, which is Fluent Bit's.
+    expression = parser["regex"].replace("(?<", "(?P<")
+    path = "/var/log/pods/digital-twin-system_digital-twin-core-arm-6d4c-x7_1b2c-3d4e/synchronization-node/0.log"
+    found = re.search(expression, path)
+    assert found and found.groupdict() == {
+        "namespace": "digital-twin-system", "pod": "digital-twin-core-arm-6d4c-x7", "container": "synchronization-node"
+    }  # fmt: skip
+    inputs = fluent_bit()["pipeline"]["inputs"]
+    assert [one["path"] for one in inputs] == [f"/var/log/pods/{NAMESPACE}_*/*/*.log"]
+
+
+def test_the_collector_has_a_namespace_of_its_own() -> None:
+    """hostPath is not for the namespace of the robots, where Pod Security is "restricted"."""
+    collector = [one for one in objects("operator") if "log-collector" in one["metadata"]["name"]]
+    assert collector and {one["metadata"]["namespace"] for one in collector} == {"digital-twin-logs"}
+    assert not [one for one in objects("kubernetes") if one["kind"] == "DaemonSet"]
+    (namespace,) = of_kind("Namespace", objects("kubernetes"))
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
