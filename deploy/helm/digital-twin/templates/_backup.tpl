@@ -34,22 +34,18 @@ spec:
           valueFrom:
             secretKeyRef: {name: {{ $backup.s3.secretName }}, key: {{ $key }}}
         {{- end }}
-        - {name: RESTIC_CACHE_DIR, value: /var/cache/restic}
         - {name: HOME, value: /tmp}
       resources: {{- toYaml $backup.resources | nindent 8 }}
       securityContext: {{- include "digital-twin.containerSecurity" . | nindent 8 }}
       volumeMounts:
         - {name: scripts, mountPath: /etc/backup, readOnly: true}
         - {name: simulation-data, mountPath: /opt/simulation_data, readOnly: {{ .readOnly }}}
-        - {name: cache, mountPath: /var/cache/restic}
         - {name: tmp, mountPath: /tmp}
   volumes:
     - name: scripts
       configMap: {name: digital-twin-backup}
     - name: simulation-data
       persistentVolumeClaim: {claimName: {{ .root.Values.persistence.claimName }}}
-    # In memory, and counted against the limit: the index of the repository, and packs before they are sent.
-    - name: cache
-      emptyDir: {medium: Memory, sizeLimit: 1Gi}
-    {{- include "digital-twin.tmpVolume" "256Mi" | nindent 4 }}
+    # Packs before they are sent; counted against the limit.
+    {{- include "digital-twin.tmpVolume" "512Mi" | nindent 4 }}
 {{- end -}}

@@ -48,9 +48,8 @@ remove_old() {
         fail "backed up as ${snapshot:-nothing}, but old snapshots could not be removed: $(why)"
 }
 
-# The cache is the pod's own, and new: as good as none, and it saves to fetch everything twice.
 check() {
-    when_unlocked check --with-cache --read-data-subset "$check_subset" >/dev/null ||
+    when_unlocked check --read-data-subset "$check_subset" >/dev/null ||
         fail "backed up as ${snapshot:-nothing}, but the repository is damaged: $(why)"
 }
 

@@ -12,6 +12,7 @@ lock_wait_seconds="${LOCK_WAIT_SECONDS:-2100}"
 lock_retry_seconds=15
 # restic 0.17 and later would try a wrong key for a quarter of an hour.
 open_seconds="${OPEN_SECONDS:-30}"
+stop_seconds="${STOP_SECONDS:-20}"
 
 tag=simulation-data
 # shellcheck source=log.sh
@@ -35,11 +36,15 @@ clean_up() {
     rm -rf "$work"
 }
 
-# restic takes its lock away when it is interrupted; before 0.17 it did not when it was terminated.
+# restic takes its lock away when it is interrupted (before 0.17 not when it is terminated), but where the server does not
+# answer it would try to for longer than the pod has.
 stop() {
+    trap '' TERM INT HUP
     if [ -n "$child_id" ]; then
         kill -INT "$child_id" 2>/dev/null || true
+        (sleep "$stop_seconds" && kill -KILL "$child_id" 2>/dev/null) &
         wait "$child_id" || true
+        kill "$!" 2>/dev/null || true
     fi
     fail "stopped by a signal: the pod was deleted, or its time was over"
 }
@@ -47,13 +52,16 @@ stop() {
 trap clean_up EXIT
 trap stop TERM INT HUP
 
+# Without a cache: every pod would have a new one, and one that is full stops restic for a quarter of an hour.
 # Not in a $(…): it runs beside the shell, which then can stop it at a signal.
 run_restic() { # ARGUMENT…
-    run_beside restic "$@"
+    run_beside restic --no-cache "$@"
 }
 
+# What it says has its room already, for when there is none left. It may have been the reason.
 run_beside() { # COMMAND ARGUMENT…
-    "$@" 2>"$work/stderr" &
+    head -c 16384 /dev/zero | tr '\0' '\n' >"$work/stderr"
+    "$@" 2<>"$work/stderr" &
     child_id=$!
     restic_code=0
     wait "$child_id" || restic_code=$?
@@ -68,8 +76,8 @@ restic_said() { # PATTERN
 # The last that restic said, in a line; of what it tried again, the reason.
 why() {
     sed 's/^.*returned error, retrying after [^:]*: //' "$work/stderr" |
-        grep -vE '^(Is there a repository|.*signal .* received|s3:|.*context canceled|[[:space:]]*$)' |
-        uniq | tail -n 3 | tr '\n' ' ' | sed 's/ *$//'
+        grep -vE '^(Is there a repository|the .unlock. command|.*signal .* received|s3:|.*context canceled|[[:space:]]*$)' |
+        uniq | tail -n 4 | tr '\n' ' ' | sed 's/ *$//'
 }
 
 # Locks of killed runs go, once restic calls them stale: the process is gone, or did not refresh them for half an hour.
@@ -109,7 +117,7 @@ name_repository() {
 # Whether it is there. Ends everything when that cannot be told, or when we may not read it: what cannot be opened is not
 # missing.
 repository_exists() {
-    if run_beside timeout -s INT "$open_seconds" restic cat config --no-lock >/dev/null; then
+    if run_beside timeout -s INT "$open_seconds" restic cat config --no-cache --no-lock >/dev/null; then
         return 0
     fi
     if [ "$restic_code" = 12 ] || restic_said 'wrong password|no key found'; then
