@@ -76,10 +76,21 @@ check_dependencies() {
     fi
 }
 
+# What GitHub would not refuse and others could use. actionlint, where it is installed, looks for what it would.
+check_workflows() {
+    zizmor --offline --no-progress --quiet .github
+    if command -v actionlint >/dev/null; then
+        actionlint
+    else
+        echo "skipped: actionlint (not installed: https://github.com/rhysd/actionlint)"
+    fi
+}
+
 step "rustfmt" check_formatting
 step "clippy" cargo clippy --workspace --all-targets --quiet -- --deny warnings
 step "rustdoc" check_documentation
 step "rules" check_rules
 step "shellcheck" check_scripts
+step "workflows" check_workflows
 step "cargo-deny" check_dependencies
 echo "check: all good"

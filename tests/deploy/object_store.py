@@ -54,7 +54,7 @@ class ObjectStore:
 
 
 class Line:
-    """A way to a server that carries so many bytes there; then it is cut, and nobody answers any more."""
+    """A way to a server that carries so many bytes, there and back; then it is cut, and nobody answers any more."""
 
     def __init__(self, port: int, carries_bytes: int) -> None:
         self._to = port
@@ -93,12 +93,12 @@ class Line:
                 far.settimeout(None)
                 with self._lock:
                     self._sockets += [near, far]
-                self._start(self._carry, near, far, True)
-                self._start(self._carry, far, near, False)
+                self._start(self._carry, near, far)
+                self._start(self._carry, far, near)
 
-    def _carry(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
         try:
-            while (data := source.recv(1 << 16)) and (not counted or self._may_pass(len(data))):
+            while (data := source.recv(1 << 16)) and self._may_pass(len(data)):
                 target.sendall(data)
         except OSError:
             pass  # The other direction has ended, or all was cut.
@@ -106,10 +106,12 @@ class Line:
         shut_down(target)
 
     def _may_pass(self, count: int) -> bool:
-        self._left_bytes -= count
-        if self._left_bytes < 0:
+        with self._lock:
+            self._left_bytes -= count
+            is_enough = self._left_bytes >= 0
+        if not is_enough:
             self.cut()
-        return self._left_bytes >= 0
+        return is_enough
 
 
 def shut_down(one: socket.socket) -> None:

@@ -107,6 +107,7 @@ class Place:
             env=self.environment(settings or {}),
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def run(self, script: str, prefix: Sequence[str] = (), **settings: str) -> Ended:
@@ -287,7 +288,7 @@ def recorder(place: Place) -> Iterator[Callable[[], None]]:
             with open(folder / "0.mcap", "wb", buffering=0) as file:
                 for _ in range(20):
                     file.write(os.urandom(1000))
-                    if is_over.wait(0.02):
+                    if is_over.wait(0.05):
                         return
             (folder / "metadata.yaml").write_text("{}\n")
 
@@ -371,12 +372,22 @@ def test_a_restore_replaces_nothing_unless_told(place: Place) -> None:
     assert_failed(place.restore(RESTORE_MODE="all"), "RESTORE_MODE is all")
 
 
-def test_what_a_killed_restore_left_is_no_data(place: Place) -> None:
-    record(place.data / "one")
+def test_a_killed_restore_shows_nothing_and_the_next_one_is_whole(place: Place, store: ObjectStore) -> None:
+    for number in range(4):
+        record(place.data / "robot1" / f"{number}", size_bytes=3_000_000)
     before = tree(place.data)
     assert place.backup().exit_code == 0
     place.destroy()
-    record(place.data / ".restore-partial" / "half")
+    with line_to(store, carries_bytes=7_000_000) as line:
+        with place.start("restore.sh", {"S3_ENDPOINT": f"http://127.0.0.1:{line.port}"}) as process:
+            try:
+                assert line.is_cut.wait(TIMEOUT_S)
+            finally:
+                # With restic, as its container would.
+                os.killpg(process.pid, signal.SIGKILL)
+    assert list(place.data.glob(".restore-partial/*"))
+    assert list(place.data.glob("[!.]*")) == []
+
     empty = place.backup()
     assert (empty.exit_code, empty.summary["recordings"], empty.summary["snapshot"]) == (0, 0, ""), empty
     assert any("nothing in" in message for message in empty.messages)
@@ -446,12 +457,13 @@ def test_after_a_cut_connection_the_next_backup_is_whole(place: Place, store: Ob
 def test_old_snapshots_go_and_those_of_others_stay(place: Place) -> None:
     record(place.data / "one")
     place.restic("init")
-    for host, day in [(HOST, "2024-01-10"), (HOST, "2024-01-20"), ("other", "2024-01-10")]:
-        place.restic("backup", f"--host={host}", "--tag=simulation-data", f"--time={day} 02:00:00", str(place.data))
+    for host, day in [(HOST, 10), (HOST, 20), ("other", 10), ("other", 20)]:
+        place.restic("backup", f"--host={host}", "--tag=simulation-data", f"--time=2024-01-{day} 02:00:00", str(place.data))
     backup = place.backup(KEEP_DAILY="1", KEEP_WEEKLY="0", KEEP_MONTHLY="2")
     assert backup.exit_code == 0, backup
     *old, new = place.snapshots()
-    assert [(one["hostname"], one["time"][:10]) for one in old] == [("other", "2024-01-10"), (HOST, "2024-01-20")]
+    found = sorted((one["hostname"], one["time"][:10]) for one in old)
+    assert found == [(HOST, "2024-01-20"), ("other", "2024-01-10"), ("other", "2024-01-20")]
     assert new["id"].startswith(backup.summary["snapshot"])
 
 
