@@ -166,13 +166,11 @@ def place(store: ObjectStore, tmp_path: Path) -> Place:
     return place
 
 
-@pytest.fixture(params=["sh", "busybox"])
-def shell(request: pytest.FixtureRequest, place: Place) -> None:
-    """The scripts run with this machine's shell and tools, or with nothing but restic and busybox, as in its image."""
-    if request.param == "sh":
-        return
+@pytest.fixture
+def only_busybox(place: Place) -> None:
+    """The scripts run with restic and busybox alone, as in its image, where this machine has busybox."""
     if not BUSYBOX:
-        pytest.skip("no busybox here: apt install busybox-static")
+        return
     tools = place.directory / "bin"
     tools.mkdir()
     applets = subprocess.run([BUSYBOX, "--list"], check=True, capture_output=True, text=True).stdout.split()
@@ -244,7 +242,7 @@ def fill(data: Path) -> None:
     age(data, 2 * HOUR_S)
 
 
-def test_all_comes_back_as_it_was(place: Place, shell: None) -> None:
+def test_all_comes_back_as_it_was(place: Place, only_busybox: None) -> None:
     fill(place.data)
     before = tree(place.data)
     backup = place.backup()
@@ -273,7 +271,8 @@ def test_what_is_being_written_is_left_out_and_told(place: Place) -> None:
         assert any(message.startswith(f"left out: ./{name} ") for message in backup.messages), name
     place.destroy()
     assert place.restore().exit_code == 0
-    assert tree(place.data).keys() == {"robot1", "robot1/whole", "robot1/whole/whole_0.mcap", "robot1/whole/metadata.yaml"}
+    whole = {"robot1/whole", "robot1/whole/whole_0.mcap", "robot1/whole/metadata.yaml"}
+    assert tree(place.data).keys() == {"robot1", *whole}
 
 
 @pytest.fixture
@@ -305,7 +304,7 @@ def recorder(place: Place) -> Iterator[Callable[[], None]]:
     end()
 
 
-def test_recordings_go_on_during_a_backup_and_come_with_a_later_one(place: Place, recorder: Callable[[], None]) -> None:
+def test_recordings_go_on_during_a_backup_and_come_later(place: Place, recorder: Callable[[], None]) -> None:
     first = place.backup()
     assert first.exit_code == 0, first
     assert first.summary["recordings"] == 1
@@ -387,6 +386,8 @@ def test_a_killed_restore_shows_nothing_and_the_next_one_is_whole(place: Place, 
                 os.killpg(process.pid, signal.SIGKILL)
     assert list(place.data.glob(".restore-partial/*"))
     assert list(place.data.glob("[!.]*")) == []
+    # The orphan may be a zombie for as long as its container lives, and to restic that is a process.
+    place.restic("unlock", "--remove-all")
 
     empty = place.backup()
     assert (empty.exit_code, empty.summary["recordings"], empty.summary["snapshot"]) == (0, 0, ""), empty
@@ -398,15 +399,19 @@ def test_a_killed_restore_shows_nothing_and_the_next_one_is_whole(place: Place, 
 
 def on_small_disk(options: str, folder: str) -> list[str]:
     """What runs a script with a small file system at the folder that a variable names, and lists what is left there."""
-    mount = f'mount -t tmpfs -o {options} tmpfs "${folder}" && "$@"; code=$?; ls -A "${folder}" >"$HOME/left"; exit $code'
-    return ["unshare", *BECOME_ROOT, "--mount", "sh", "-c", mount, "sh"]
+    script = f"""mount -t tmpfs -o {options} tmpfs "${folder}" || exit
+    "$@"; code=$?
+    ls -A "${folder}" >"$HOME/left"
+    exit $code"""
+    return ["unshare", *BECOME_ROOT, "--mount", "sh", "-c", script, "sh"]
 
 
 @pytest.fixture(scope="module")
 def mounts_are_allowed() -> None:
-    tried = subprocess.run([*on_small_disk("size=64k", "HOME"), "true"], env={**os.environ, "HOME": "/mnt"}, capture_output=True)
+    mount = ["unshare", *BECOME_ROOT, "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    tried = subprocess.run(mount, capture_output=True, text=True)
     if tried.returncode != 0:
-        pytest.skip(f"this kernel lets us mount nothing: {tried.stderr.decode().strip()}")
+        pytest.skip(f"this kernel lets us mount nothing: {tried.stderr.strip()}")
 
 
 def test_a_full_disk_leaves_no_half_recording(place: Place, mounts_are_allowed: None) -> None:
@@ -458,7 +463,8 @@ def test_old_snapshots_go_and_those_of_others_stay(place: Place) -> None:
     record(place.data / "one")
     place.restic("init")
     for host, day in [(HOST, 10), (HOST, 20), ("other", 10), ("other", 20)]:
-        place.restic("backup", f"--host={host}", "--tag=simulation-data", f"--time=2024-01-{day} 02:00:00", str(place.data))
+        of = [f"--host={host}", "--tag=simulation-data", f"--time=2024-01-{day} 02:00:00"]
+        place.restic("backup", *of, str(place.data))
     backup = place.backup(KEEP_DAILY="1", KEEP_WEEKLY="0", KEEP_MONTHLY="2")
     assert backup.exit_code == 0, backup
     *old, new = place.snapshots()
@@ -482,20 +488,15 @@ def leave_a_lock(place: Place, prefix: Sequence[str] = ()) -> None:
         process.communicate()
 
 
-def test_the_lock_of_a_killed_run_goes(place: Place) -> None:
-    record(place.data / "one")
-    assert place.backup().exit_code == 0
-    leave_a_lock(place)
-    assert place.backup().exit_code == 0
-    assert place.locks() == []
-
-
-def test_the_lock_of_a_run_elsewhere_stays(place: Place) -> None:
+def test_the_lock_of_a_killed_run_goes_and_that_of_a_run_elsewhere_stays(place: Place) -> None:
     elsewhere = ["unshare", *BECOME_ROOT, "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
     if subprocess.run([*elsewhere, "true"], capture_output=True).returncode != 0:
         pytest.skip("this kernel gives us no other host name")
     record(place.data / "one")
+    place.restic("init")
+    leave_a_lock(place)
     assert place.backup().exit_code == 0
+    assert place.locks() == []
     leave_a_lock(place, elsewhere)
     locks = place.locks()
     assert_failed(place.backup(), "old snapshots could not be removed", "locked")
