@@ -2,7 +2,7 @@
 # RUN steps into the ROS 2 that scripts/setup.sh found or made.
 RUN := scripts/with-ros.sh
 
-.PHONY: help setup build test fuzz check demo experiment bench clean
+.PHONY: help setup build test fuzz check demo experiment bench render clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ experiment: build ## a delay told from a fault: runs it, keeps and draws it in d
 
 bench: setup ## compare with Python and with bare loops
 	scripts/bench.sh
+
+render: setup ## deploy/kubernetes from the Helm chart, docs/values.md from the comments of its values
+	$(RUN) scripts/render.py
 
 clean: ## remove all that was built, .ros/ and .venv/ too
 	rm -rf target .ros .ros.partial.* .venv .venv.partial.* .tools tests/.pytest_cache

@@ -61,8 +61,9 @@ class Container:
     def passes(self, probe: Object) -> bool:
         """Whether the probe succeeds, as a kubelet asks it."""
         if "exec" in probe:
-            command = [self._here(word) for word in probe["exec"]["command"]]
-            return subprocess.run(self.inside(command), timeout=probe.get("timeoutSeconds", 1)).returncode == 0
+            program, *arguments = [self._here(word) for word in probe["exec"]["command"]]
+            command = self.inside([*executable(program), *arguments])
+            return subprocess.run(command, timeout=probe.get("timeoutSeconds", 1)).returncode == 0
         how = "httpGet" if "httpGet" in probe else "tcpSocket"
         port = self.pod.port(probe[how]["port"])
         try:

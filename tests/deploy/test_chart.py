@@ -9,10 +9,12 @@ from typing import Any
 import jsonschema
 import pytest
 import referencing
+import yaml
 
 from chart import (
-    CHART, NAMESPACE, REPOSITORY, VALUE_SETS, Object, Pod, helm, matches, named, objects, of_kind, pod, pods, render, values_of,
-)
+    CHART, NAMESPACE, REPOSITORY, VALUE_SETS, Object, Pod, helm, loaded, matches, named, objects, of_kind, pod, pods, render,
+    values_of,
+)  # fmt: skip
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate")
 
@@ -174,7 +176,7 @@ def test_a_drain_is_never_held_up(name: str) -> None:
 
 
 @every_set
-def test_names_are_unique_and_fit(name: str) -> None:
+def test_names_are_unique_and_have_a_namespace(name: str) -> None:
     found = objects(name)
     twice = [key for key, count in Counter((one["kind"], one["metadata"]["name"]) for one in found).items() if count > 1]
     assert twice == []
@@ -184,7 +186,7 @@ def test_names_are_unique_and_fit(name: str) -> None:
 
 
 def test_names_fit_for_the_longest_name_of_a_robot() -> None:
-    longest = "r" * loaded_schema()["definitions"]["robotName"]["maxLength"]
+    longest = "r" * loaded().schema["definitions"]["robotName"]["maxLength"]
     values = values_of("kubernetes")
     found = render({**values, "robots": [{**values["robots"][0], "name": longest}]})
     for one in found:
@@ -194,10 +196,6 @@ def test_names_fit_for_the_longest_name_of_a_robot() -> None:
     assert max(map(len, labels)) <= NAME_LENGTH_MAX
     ports = [port["name"] for one in pods(found) for container in one.containers for port in container.get("ports", [])]
     assert max(map(len, ports)) <= 15
-
-
-def loaded_schema() -> Any:
-    return helm.Chart.load(CHART).schema
 
 
 @every_set
@@ -229,6 +227,41 @@ def test_probes_ask_ports_that_there_are(name: str) -> None:
             assert ports <= {port["name"] for port in container.get("ports", [])}, one.name
 
 
+@every_set
+def test_addresses_of_services_are_of_services_that_there_are(name: str) -> None:
+    """A variable that Kubernetes does not know stays as it is written, and is no address."""
+    services = {one["metadata"]["name"]: one for one in of_kind("Service", objects(name))}
+    # Kubernetes gives none for those without an address.
+    with_address = [service for service, one in services.items() if one["spec"].get("clusterIP") != "None"]
+    known = {f"{service.upper().replace('-', '_')}_SERVICE_HOST" for service in with_address}
+    for one in pods(objects(name)):
+        asked = set(re.findall(r"\$\((\w+)\)", yaml.safe_dump(one.spec)))
+        assert asked <= known, one.name
+        assert not asked or one.spec["enableServiceLinks"] is True, one.name
+
+
+@every_set
+def test_a_discovery_server_tells_the_address_that_outlives_it(name: str) -> None:
+    servers = [one for one in pods(objects(name)) if one.labels["app.kubernetes.io/component"] == "discovery"]
+    assert servers
+    for one in servers:
+        service = one.owner["metadata"]["name"].upper().replace("-", "_")
+        assert one.containers[0]["args"] == [
+            "-i", one.labels["digital-twin/server"], "-l", f"$({service}_SERVICE_HOST)", "-p", "11811"
+        ]  # fmt: skip
+
+
+def test_unity_speaks_tls_with_a_certificate_of_the_users() -> None:
+    found = render({"robots": [{"name": "a", "unityBridge": {"tlsSecretName": "unity-tls"}}]})
+    bridge = pod("unity-bridge-a", found)
+    assert {"secret": {"secretName": "unity-tls", "defaultMode": 0o440}, "name": "tls"} in bridge.spec["volumes"]
+    (mount,) = [mount for mount in bridge.containers[0]["volumeMounts"] if mount["name"] == "tls"]
+    text = named("ConfigMap", "digital-twin-config-a", found)["data"]["unity_bridge_node.yaml"]
+    parameters = yaml.safe_load(text)["/**/unity_bridge_node"]["ros__parameters"]
+    assert parameters["tls_certificate"] == f"{mount['mountPath']}/tls.crt"
+    assert parameters["tls_key"] == f"{mount['mountPath']}/tls.key"
+
+
 # Secrets are the user's, never the chart's.
 KINDS_REFERRED_TO = {"configMap": "ConfigMap", "persistentVolumeClaim": "PersistentVolumeClaim"}
 
@@ -258,9 +291,11 @@ def test_no_secret_is_made(name: str) -> None:
     assert of_kind("Secret", objects(name)) == []
 
 
-def test_the_role_reads_and_no_more() -> None:
+def test_the_role_is_for_looking_and_no_more() -> None:
     (role,) = of_kind("Role", objects("kubernetes"))
-    assert {verb for rule in role["rules"] for verb in rule["verbs"]} <= {"get", "list", "watch"}
+    assert {(*rule["resources"], *rule["verbs"]) for rule in role["rules"]} == {
+        ("pods", "get", "list"), ("pods/portforward", "get", "create")
+    }  # fmt: skip
     (binding,) = of_kind("RoleBinding", objects("kubernetes"))
     accounts = [subject["name"] for subject in binding["subjects"]]
     # Of no pod.
@@ -364,7 +399,7 @@ def test_a_region_is_where_pods_run() -> None:
     assert "karpenter.k8s.aws/instance-gpu-manufacturer" in simulator.spec["nodeSelector"]
 
 
-def test_documents_of_the_repository_are_read_by_the_nodes_as_the_image_has_them() -> None:
+def test_the_files_of_parameters_are_those_of_the_package() -> None:
     """The parameters that the nodes come with lie in the image where the package is installed."""
     for one in pods(objects("kubernetes")):
         for container in one.containers:

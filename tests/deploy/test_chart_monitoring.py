@@ -112,7 +112,10 @@ def test_prometheus_scrapes_each_node_under_its_robot(tmp_path: Path) -> None:
         for container in one.containers
         for index, port in enumerate(container.get("ports", []), start=2)
     ]
-    stranger = {"__meta_kubernetes_pod_label_app_kubernetes_io_name": "other", "__meta_kubernetes_pod_container_port_name": "metrics"}
+    stranger = {
+        "__meta_kubernetes_pod_label_app_kubernetes_io_name": "other",
+        "__meta_kubernetes_pod_container_port_name": "metrics",
+    }
     targets.append({"targets": ["127.0.0.1:1"], "labels": stranger})
     with Prometheus(tmp_path, {"static_configs": targets, "relabel_configs": config["relabel_configs"]}) as prometheus:
         expected = sorted(

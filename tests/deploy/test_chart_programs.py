@@ -1,5 +1,7 @@
 """The programs of the pods: they take what the chart tells them, and are told what the launch files tell them."""
 
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import yaml
 
 import network
 from chart import REPOSITORY, Object, Pod, named, pod, pods, render
+from hosted import DISCOVERY_SERVER_PROGRAM
 from kubelet import Container, Running
 from mock_launch import Node, launched
 from program import end_all
@@ -67,6 +70,8 @@ def service_variable(one: Pod) -> str:
     return f"{one.owner['metadata']['name'].upper().replace('-', '_')}_SERVICE_HOST"
 
 
+@pytest.mark.skipif(os.environ["ROS_DISTRO"] != "jazzy", reason="the chart is for Fast DDS as Jazzy has it")
+@pytest.mark.skipif(not shutil.which(DISCOVERY_SERVER_PROGRAM), reason=f"no {DISCOVERY_SERVER_PROGRAM} here")
 def test_a_whole_robot_becomes_ready_and_its_twin_follows(running: dict[str, Running]) -> None:
     for name, one in running.items():
         for probe in PROBES:
@@ -74,7 +79,7 @@ def test_a_whole_robot_becomes_ready_and_its_twin_follows(running: dict[str, Run
     wait_until_told(running["digital-twin-core-arm/ros-metrics-exporter"], TOPICS_OF_ROBOT_AND_TWIN)
     wait_until_told(running["digital-twin-core-arm/synchronization-node"], [("ros_twin_state", {"state": "SYNCED"})])
     # It is told of everybody's topics, and of the names of their nodes.
-    wait_until_told(running["digital-twin-core-arm/monitoring-node"], NODES_OF_THE_ROBOT)
+    wait_until_told(running["digital-twin-core-arm/monitoring-node"], SEEN_BY_WHO_WATCHES)
     running["unity-bridge-arm/unity-bridge-node"].container.host.connect(10000).close()
 
 
@@ -82,9 +87,13 @@ TOPICS_OF_ROBOT_AND_TWIN = [
     ("ros_topic_status", {"topic_name": f"/cell1/arm/{topic}", "status": "ok"})
     for topic in ("joint_states", "twin/joint_states")
 ]
-NODES_OF_THE_ROBOT = [
-    ("ros_node_up", {"node_name": f"/cell1/arm/{node}", "domain": str(DOMAIN_ID), "robot": ""})
-    for node in ("physics_twin", "twin/physics_twin", "unity_bridge_node")
+OF_THE_DOMAIN = {"domain": str(DOMAIN_ID), "robot": ""}
+SEEN_BY_WHO_WATCHES = [
+    ("ros_topic_status", {"topic_name": "/cell1/arm/joint_states", "status": "ok", **OF_THE_DOMAIN}),
+    *(
+        ("ros_node_up", {"node_name": f"/cell1/arm/{node}", **OF_THE_DOMAIN})
+        for node in ("physics_twin", "twin/physics_twin", "unity_bridge_node")
+    ),
 ]
 
 
@@ -144,16 +153,17 @@ def test_a_robot_that_takes_commands_does_not_move_by_itself(mode: str, motion: 
 def test_only_the_twin_tells_the_time() -> None:
     robot = {"name": "a", "robot": "physics", "simulator": {"type": "physics"}, "useSimTime": True}
     found = render({"robots": [robot]})
-    tells = {name for name in ("robot", "simulation") if "--clock" in pod(f"digital-twin-{name}-a", found).containers[0]["args"]}
+    flags = {name: pod(f"digital-twin-{name}-a", found).containers[0]["args"] for name in ("robot", "simulation")}
+    tells = {name for name, its in flags.items() if "--clock" in its}
     assert tells == {"simulation"}
     assert parameters_of("monitoring_node", found)["use_sim_time"] is True
 
 
 def test_differences_are_flags_of_the_physics() -> None:
-    differences = {"frictionScale": 2, "commandDelay": 0.08, "rate": 200}
+    differences = {"frictionScale": 2, "commandDelay": 0.08, "rate": 200, "seed": 12_345_678}
     found = render({"robots": [{"name": "a", "simulator": {"type": "physics", "physics": differences}}]})
     arguments = pod("digital-twin-simulation-a", found).containers[0]["args"]
-    assert {"--friction-scale=2", "--command-delay=0.08", "--rate=200", "--namespace=twin"} <= set(arguments)
+    assert {"--friction-scale=2", "--command-delay=0.08", "--rate=200", "--seed=12345678", "--namespace=twin"} <= set(arguments)
 
 
 def test_gazebo_is_launched_without_what_is_in_other_pods() -> None:
@@ -161,7 +171,6 @@ def test_gazebo_is_launched_without_what_is_in_other_pods() -> None:
     assert container["command"] == ["ros2", "launch", "digital_twin_simulation", "digital_twin_complete.launch.py"]
     arguments = dict(argument.split(":=") for argument in container["args"])
     actions = launched(LAUNCH, arguments)
-    packages = [action.options["package"] for action in actions if type(action) is Node]
-    assert "digital_twin_simulation" not in packages and "robot_state_publisher" in packages
-    assert all(action.options["namespace"] == "cell1/twin" for action in actions if type(action) is Node and
-               action.options["package"] == "robot_state_publisher")  # fmt: skip
+    nodes = {action.options["package"]: action.options for action in actions if type(action) is Node}
+    assert "digital_twin_simulation" not in nodes
+    assert nodes["robot_state_publisher"]["namespace"] == "cell1/twin"

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ RECORDER = """#!/usr/bin/env bash
 [ "$1 $2" = "bag record" ] || exit 64
 [ ! -e "$RECORDER_FAILS" ] || exit 3
 folder="${!#}"
-mkdir -p "$folder"
 trap 'touch "$folder/metadata.yaml"; exit 0' INT
+mkdir -p "$folder"
 while :; do sleep 0.02; done
 """
 
@@ -39,16 +40,22 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(seconds: str = "60") -> "subprocess.Popen[bytes]":
-        started.append(subprocess.Popen(["bash", SCRIPT, tmp_path / "data", seconds], start_new_session=True))
+        started.append(subprocess.Popen(["bash", SCRIPT, tmp_path / "data", seconds]))
         return started[-1]
 
     try:
         yield start
     finally:
         for process in started:
-            # What it has started is in its group.
-            os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
-            process.wait()
+            end(process, tmp_path / "recorder.pid")
+
+
+def end(script: "subprocess.Popen[bytes]", recorder: Path) -> None:
+    """Ends what still runs: the script, and a recorder that it has left, which is in a process group of its own."""
+    script.kill()
+    script.wait()
+    with suppress(FileNotFoundError, ProcessLookupError):
+        os.killpg(int(recorder.read_text()), signal.SIGKILL)
 
 
 def recordings(folder: Path) -> list[Path]:

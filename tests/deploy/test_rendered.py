@@ -7,7 +7,8 @@ from types import ModuleType
 import pytest
 import yaml
 
-from chart import REPOSITORY, helm, objects
+from chart import CHART, REPOSITORY, helm, objects
+from documented import code, table
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,19 @@ def test_the_files_have_all_that_helm_would_make(renderer: ModuleType) -> None:
 
 
 def test_the_version_is_that_of_the_package() -> None:
-    metadata = helm.Chart.load(REPOSITORY / "deploy" / "helm" / "digital-twin").metadata
+    metadata = helm.Chart.load(CHART).metadata
     manifest = (REPOSITORY / "Cargo.toml").read_text()
     assert f'version = "{metadata["appVersion"]}"' in manifest
+
+
+def test_the_documented_objects_of_a_robot_are_there() -> None:
+    rows = table(REPOSITORY / "docs" / "kubernetes.md", "object", "what it is")
+    # `-1` stands for the second discovery server.
+    names = {name.replace("NAME", "robot1") for cell, _ in rows for name in code(cell) if not name.startswith("-")}
+    assert names <= {one["metadata"]["name"] for values in ("kubernetes", "minimal") for one in objects(values)}
+
+
+def test_the_page_tells_of_every_file_with_values() -> None:
+    rows = table(REPOSITORY / "docs" / "kubernetes.md", "values", "for")
+    files = {path.name for path in (CHART / "values").iterdir()}
+    assert {name.removeprefix("values/") for cell, _ in rows for name in code(cell)} == files

@@ -97,11 +97,18 @@ def test_it_is_ready_when_all_are_and_ends_all_when_asked_to(start: Callable[...
     assert not simulation.is_child_alive()
 
 
-def test_it_waits_only_for_nodes_that_are_started(start: Callable[..., Start], ports: list[int]) -> None:
-    simulation = start(f"first_port:={ports[0]}", "monitoring:=false", "unity:=false", serving=[ports[1]])
+@pytest.mark.parametrize(
+    ("arguments", "started"),
+    [(["monitoring:=false", "unity:=false"], [1]), (["synchronization:=false", "monitoring:=false"], [3])],
+)
+def test_it_waits_only_for_nodes_that_are_started(
+    start: Callable[..., Start], ports: list[int], arguments: list[str], started: list[int]
+) -> None:
+    serving = [ports[index] for index in started]
+    simulation = start(f"first_port:={ports[0]}", *arguments, serving=serving)
     simulation.wait_for_file("child")
     (simulation.folder / "ready").touch()
-    wait_until(lambda: f"ready: metrics on ports {ports[1]}\n" in simulation.output, "it says so")
+    wait_until(lambda: f"ready: metrics on ports {' '.join(map(str, serving))}\n" in simulation.output, "it says so")
 
 
 def test_it_gives_up_on_what_is_never_ready(start: Callable[..., Start], ports: list[int]) -> None:

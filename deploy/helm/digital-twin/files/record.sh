@@ -26,10 +26,15 @@ trap stop TERM INT
 
 # The recorder ends in order at an interrupt; what does not end then is killed, and has no metadata.yaml.
 record() {
+    # Else the shell would have it ignore interrupts until it takes them itself.
+    set -m
     timeout --signal=INT --kill-after=30 "$seconds" \
         ros2 bag record -s mcap -a -o "$folder/$(date -u +%Y-%m-%d_%H-%M-%S)" &
     recorder=$!
+    set +m
     echo "$recorder" >"$state"
+    # Asked to end while this one began.
+    [ -z "$stopping" ] || kill -INT "$recorder" 2>/dev/null || true
     local code=0
     wait "$recorder" || code=$?
     # The signal ended the wait, not yet the recorder.

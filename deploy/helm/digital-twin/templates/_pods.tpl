@@ -8,15 +8,20 @@ digital-twin/robot: {{ .name }}
 {{- end }}
 {{- end -}}
 
-{{- define "digital-twin.labels" -}}
+{{/* Of pods: nothing that changes with the chart's version alone, which would make all of them anew. */}}
+{{- define "digital-twin.podLabels" -}}
 {{ include "digital-twin.selectorLabels" . }}
 app.kubernetes.io/part-of: digital-twin
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- with .root.Values.region }}
 digital-twin/region: {{ . }}
 {{- end }}
+{{- end -}}
+
+{{- define "digital-twin.labels" -}}
+{{ include "digital-twin.podLabels" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{/* nodes, physics or simulation. */}}

@@ -19,8 +19,9 @@ args:
   {{- range .flags }}
   - {{ . }}
   {{- end }}
+  {{- /* As JSON: else a large number would be written with an exponent. */}}
   {{- range $name, $value := .differences }}
-  - --{{ kebabcase $name }}={{ $value }}
+  - --{{ kebabcase $name }}={{ toJson $value }}
   {{- end }}
   - --alive-file=/tmp/alive
   - --ros-args
