@@ -373,11 +373,11 @@ def test_a_restore_replaces_nothing_unless_told(place: Place) -> None:
 
 def test_a_killed_restore_shows_nothing_and_the_next_one_is_whole(place: Place, store: ObjectStore) -> None:
     for number in range(4):
-        record(place.data / "robot1" / f"{number}", size_bytes=3_000_000)
+        record(place.data / "robot1" / f"{number}", size_bytes=1_000_000)
     before = tree(place.data)
     assert place.backup().exit_code == 0
     place.destroy()
-    with line_to(store, carries_bytes=7_000_000) as line:
+    with line_to(store, carries_bytes=2_000_000) as line:
         with place.start("restore.sh", {"S3_ENDPOINT": f"http://127.0.0.1:{line.port}"}) as process:
             try:
                 assert line.is_cut.wait(TIMEOUT_S)
@@ -438,9 +438,9 @@ def test_after_a_cut_connection_the_next_backup_is_whole(place: Place, store: Ob
     record(place.data / "first")
     assert place.backup().exit_code == 0
     for number in range(4):
-        record(place.data / "robot1" / f"{number}", size_bytes=3_000_000)
+        record(place.data / "robot1" / f"{number}", size_bytes=1_000_000)
     before = tree(place.data)
-    with line_to(store, carries_bytes=7_000_000) as line:
+    with line_to(store, carries_bytes=2_000_000) as line:
         with place.start("backup.sh", {"S3_ENDPOINT": f"http://127.0.0.1:{line.port}"}) as process:
             try:
                 assert line.is_cut.wait(TIMEOUT_S)

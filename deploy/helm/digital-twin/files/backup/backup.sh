@@ -33,7 +33,6 @@ initialize() {
 
 # By its id, because restic would look for one of the same paths, which no night has; without it every byte is read again.
 back_up() {
-    find_newest_snapshot
     set -- backup --json --quiet --files-from-raw "$SELECTED" --host "$host" --tag "$tag"
     if [ -n "$newest" ]; then
         set -- "$@" --parent "$newest"
@@ -64,8 +63,7 @@ figures() {
 cd "$data" || fail "there is no folder $data"
 name_repository
 select_data
-repository_exists || initialize
-unlock_stale
+find_repository || initialize
 snapshot=""
 : >"$work/summary"
 if [ -s "$SELECTED" ]; then

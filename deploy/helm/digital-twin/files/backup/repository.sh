@@ -92,14 +92,17 @@ is_locked() {
 # Runs restic; while another one has the repository locked, later.
 when_unlocked() { # ARGUMENT…
     deadline=$(($(date +%s) + lock_wait_seconds))
+    waits=""
     until run_restic "$@"; do
-        if ! is_locked || [ "$(date +%s)" -ge "$deadline" ]; then
-            return 1
+        is_locked || return 1
+        if [ -n "$waits" ]; then
+            [ "$(date +%s)" -lt "$deadline" ] || return 1
+            log WARN "the repository is locked, waiting: $(why)"
+            sleep "$lock_retry_seconds" &
+            child_id=$!
+            wait "$child_id"
         fi
-        log WARN "the repository is locked, waiting: $(why)"
-        sleep "$lock_retry_seconds" &
-        child_id=$!
-        wait "$child_id"
+        waits=1
         unlock_stale
     done
 }
@@ -114,10 +117,12 @@ name_repository() {
     export RESTIC_REPOSITORY
 }
 
-# Whether it is there. Ends everything when that cannot be told, or when we may not read it: what cannot be opened is not
-# missing.
-repository_exists() {
-    if run_beside timeout -s INT "$open_seconds" restic cat config --no-cache --no-lock >/dev/null; then
+# Whether it is there, and the newest snapshot of ours, in full, or nothing. Ends everything when that cannot be told, or when
+# we may not read it: what cannot be opened is not missing.
+find_repository() {
+    if run_beside timeout -s INT "$open_seconds" \
+        restic --no-cache snapshots --no-lock --json --host "$host" --tag "$tag" >"$work/snapshots"; then
+        newest="$(last_snapshot)"
         return 0
     fi
     if [ "$restic_code" = 12 ] || restic_said 'wrong password|no key found'; then
@@ -127,16 +132,15 @@ repository_exists() {
         fail "the S3 server refuses the access key, or does not let it read $RESTIC_REPOSITORY: $(why)"
     fi
     if [ "$restic_code" = 10 ] || restic_said '(key|bucket) does not exist|NoSuch(Key|Bucket)'; then
+        newest=""
         return 1
     fi
     fail "the repository $RESTIC_REPOSITORY cannot be opened: $(why)"
 }
 
-# The newest of ours, in full, or nothing. Of strings of others the quotes would be escaped.
-find_newest_snapshot() {
-    when_unlocked snapshots --json --host "$host" --tag "$tag" >"$work/snapshots" ||
-        fail "the snapshots cannot be read: $(why)"
-    newest="$(grep -o '"id":"[0-9a-f]\{64\}"' "$work/snapshots" | tail -n 1 | cut -d '"' -f 4)"
+# The last one is the newest. Of strings of others the quotes would be escaped.
+last_snapshot() {
+    grep -o '"id":"[0-9a-f]\{64\}"' "$work/snapshots" | tail -n 1 | cut -d '"' -f 4
 }
 
 # A number of restic's JSON.

@@ -43,12 +43,11 @@ check_place() {
 
 find_snapshot() {
     if [ "$wanted" = latest ]; then
-        find_newest_snapshot
         snapshot="$newest"
         [ -n "$snapshot" ] || fail "there is no snapshot of $host in $RESTIC_REPOSITORY"
     else
         when_unlocked snapshots --json "$wanted" >"$work/snapshots" || fail "there is no snapshot $wanted: $(why)"
-        snapshot="$(grep -o '"id":"[0-9a-f]\{64\}"' "$work/snapshots" | tail -n 1 | cut -d '"' -f 4)"
+        snapshot="$(last_snapshot)"
         [ -n "$snapshot" ] || fail "there is no snapshot $wanted in $RESTIC_REPOSITORY"
     fi
     short="$(printf '%.8s' "$snapshot")"
@@ -88,9 +87,8 @@ put_in_place() {
 [ -d "$data" ] || fail "there is no folder $data"
 name_repository
 check_place
-repository_exists || fail "there is no repository at $RESTIC_REPOSITORY"
+find_repository || fail "there is no repository at $RESTIC_REPOSITORY"
 be_alone
-unlock_stale
 find_snapshot
 check_space
 restore
