@@ -76,10 +76,25 @@ check_dependencies() {
     fi
 }
 
+# What GitHub would take and others could abuse, and what it would not take.
+check_workflows() {
+    if command -v zizmor >/dev/null; then
+        zizmor --offline --no-progress --quiet .github
+    else
+        echo "skipped: zizmor (there is none for this processor on PyPI)"
+    fi
+    if command -v actionlint >/dev/null; then
+        actionlint
+    else
+        echo "skipped: actionlint (not installed: https://github.com/rhysd/actionlint)"
+    fi
+}
+
 step "rustfmt" check_formatting
 step "clippy" cargo clippy --workspace --all-targets --quiet -- --deny warnings
 step "rustdoc" check_documentation
 step "rules" check_rules
 step "shellcheck" check_scripts
+step "workflows" check_workflows
 step "cargo-deny" check_dependencies
 echo "check: all good"

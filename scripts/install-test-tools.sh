@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Gets the tools of others that some tests use, where apt can: Prometheus and promtool, check_urdf, libsdformat. Their
-# packages are unpacked into .tools/, not installed: no service starts and the system stays as it is. Never fails: the
-# tests that need what could not be had skip.
+# Gets the tools of others that some tests use, where apt can: Prometheus and promtool, check_urdf, libsdformat, restic,
+# busybox. Their packages are unpacked into .tools/, not installed: no service starts and the system stays as it is. Never
+# fails: the tests that need what could not be had skip.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 tools="$root/.tools"
@@ -96,8 +96,21 @@ get_libsdformat() {
         get "libsdformat" libsdformat-dev || true
 }
 
+get_restic() {
+    if ! has restic && get "backups" restic alone; then
+        link restic restic
+    fi
+}
+
+# What the scripts of backups have in restic's image.
+get_busybox() {
+    has busybox || [ -e "$tools/busybox-static" ] || get "backups in busybox" busybox-static alone || true
+}
+
 PATH="$PATH:$tools/bin"
 trap 'rm -rf "$partial"' EXIT
 get_prometheus
 get_check_urdf
 get_libsdformat
+get_restic
+get_busybox
