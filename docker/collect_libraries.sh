@@ -85,12 +85,19 @@ packages_of() { # FILE…
     done | xargs dpkg-query --search 2>/dev/null | sed -n '/diversion by/d; s/^\([^ ,:]*\).*/\1/p' | sort -u
 }
 
+# A package of ROS tells its licence in its package.xml.
+licences_of() { # PACKAGE
+    dpkg-query --listfiles "$1" | grep -E '^/usr/share/doc/.*/copyright$|^/opt/ros/.*/package\.xml$' || true
+}
+
 copy_licences() { # FILE…
-    local name
+    local name file
     mkdir -p "$image/var/lib/dpkg/status.d"
     for name in $(packages_of "$@"); do
         dpkg-query --status "$name" >"$image/var/lib/dpkg/status.d/$name"
-        [ ! -e "/usr/share/doc/$name/copyright" ] || copy "/usr/share/doc/$name/copyright"
+        for file in $(licences_of "$name"); do
+            [ ! -e "$file" ] || copy "$file"
+        done
     done
 }
 

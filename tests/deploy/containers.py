@@ -3,13 +3,12 @@
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hosted import OnHost
 from network import Host
-from program import Program
 from stand_in import POLICY, run
 
 @dataclass(frozen=True)
@@ -19,7 +18,6 @@ class Service:
     host: Host
     name: str
     content: Mapping[str, Any]
-    environment: Mapping[str, str] = field(default_factory=dict)
 
     def command(self) -> list[str]:
         return [
@@ -31,7 +29,7 @@ class Service:
             f"--network=ns:/proc/{self.host.process_id}/ns/net",
             "--no-hosts",
             *self.restrictions(),
-            *(f"--env={name}={value}" for name, value in {**self.content["environment"], **self.environment}.items()),
+            *(f"--env={name}={value}" for name, value in self.content["environment"].items()),
             self.content["image"],
             *self.content["command"],
         ]
@@ -54,12 +52,9 @@ class Service:
 class Container(OnHost):
     """A service that runs. Signals to the program that is its process here go to the one in the container."""
 
-    def __init__(self, service: Service, domain_id: int, stderr_path: Path, port: int | None) -> None:
+    def __init__(self, service: Service, domain_id: int, stderr_path: Path, port: int) -> None:
+        super().__init__(service, domain_id, stderr_path, port)
         self._service = service
-        # Not OnHost's: this is a command line already.
-        Program.__init__(self, service, domain_id, stderr_path)
-        self._host = service.host
-        self._port = port
 
     @property
     def name(self) -> str:

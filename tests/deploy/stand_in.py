@@ -134,7 +134,9 @@ def make_image(name: str, inputs: str, make_files: Callable[[Path], None]) -> No
     container = run(["buildah", "from", "scratch"]).strip()
     try:
         make_files(Path(run(["buildah", "mount", container]).strip()))
-        run(["buildah", "config", f"--label=inputs={inputs}", "--env=PATH=/usr/local/bin:/usr/sbin:/usr/bin", container])
+        # The entry point of ROS's own images, which ours do not keep.
+        entry = '--entrypoint=["/ros_entrypoint.sh"]'
+        run(["buildah", "config", f"--label=inputs={inputs}", "--env=PATH=/usr/local/bin:/usr/sbin:/usr/bin", entry, container])
         run(["buildah", "commit", POLICY, "--quiet", "--format=docker", container, name])
     finally:
         run(["buildah", "rm", container])
