@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# collect_libraries.sh IMAGE: puts into a new folder IMAGE what the nodes need to run, and nothing else, with ROS sourced.
+# collect_libraries.sh IMAGE: puts into a new folder IMAGE what the nodes need to run and nothing else; ROS is sourced.
 #
-# That is the programs of the package and fast-discovery-server; the middleware, and every type support that is installed,
-# which are opened by name; the libraries that these are linked to, the loader among them; certificates, users, and how
-# names are looked up. With each library goes the licence of its Debian package, and what scanners read of that.
+# That is the programs of the package and fast-discovery-server; the middleware, and every type support that is
+# installed, which are opened by name; the libraries that these are linked to, the loader among them; certificates,
+# users, and how names are looked up. With each library goes the licence of its Debian package, and what scanners read.
 set -euo pipefail
 
 image="$1"
@@ -66,7 +66,8 @@ copy_settings() {
     echo 'digital_twin:x:10001:' >"$image/etc/group"
     # Without it /etc/hosts comes after the name server.
     echo 'hosts: files dns' >"$image/etc/nsswitch.conf"
-    cp -r "$package"/share/digital_twin_simulation/{config,licences,package.xml} "$image$package/share/digital_twin_simulation/"
+    cp -r "$package"/share/digital_twin_simulation/{config,licences,package.xml} \
+        "$image$package/share/digital_twin_simulation/"
 }
 
 # Which middlewares there are, for who sets no RMW_IMPLEMENTATION.

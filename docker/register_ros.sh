@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# register_ros.sh: makes this system find the libraries and Python modules of the ROS that is sourced, without setup.bash.
+# register_ros.sh: makes this system find the libraries and Python modules of the ROS that is sourced by themselves.
 # For the environment of an image these are too many folders, and their names change with versions.
 set -euo pipefail
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# images.sh [TARGET…] [-- OPTION…]: builds the images of docker/Dockerfile, nodes, physics and simulation unless some are named,
-# with docker's buildx or with buildah, whichever is here. The options are the builder's: --build-arg ROS_DISTRO=humble
+# images.sh [TARGET…] [-- OPTION…]: builds the images of docker/Dockerfile, nodes, physics and simulation unless some are
+# named, with docker's buildx or with buildah, whichever is here. The options are the builder's.
 #
-# They are called REGISTRY/TARGET:TAG, by default localhost/digital-twin-simulation/nodes:VERSION. BUILDER chooses docker or
-# buildah.
+# They are called REGISTRY/TARGET:TAG, by default localhost/digital-twin-simulation/nodes:VERSION. BUILDER chooses docker
+# or buildah.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." >/dev/null && pwd -P)"
 version="$(sed -n 's/.*<version>\(.*\)<\/version>.*/\1/p' "$root/package.xml")"
@@ -21,7 +21,7 @@ find_builder() {
     elif command -v buildah >/dev/null; then
         echo buildah
     else
-        die "no docker that runs and has buildx, and no buildah: https://docs.docker.com/engine/install, or apt install buildah"
+        die "neither docker with buildx that runs, nor buildah: https://docs.docker.com/engine/install"
     fi
 }
 

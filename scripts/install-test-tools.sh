@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Gets the tools of others that some tests use, where apt can: Prometheus and promtool, amtool, check_urdf, libsdformat, and what
-# builds and runs images: buildah, podman with runc, debootstrap. Their packages are unpacked into .tools/, not installed: no service starts and the system stays as it is. Never fails: the
-# tests that need what could not be had skip.
+# Gets the tools of others that some tests use, where apt can: Prometheus and promtool, amtool, check_urdf, libsdformat,
+# and what builds and runs images: buildah, podman, runc, debootstrap. Their packages are unpacked into .tools/, not
+# installed: no service starts and the system stays as it is. Never fails: the tests that need what could not be had skip.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 tools="$root/.tools"

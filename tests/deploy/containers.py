@@ -87,6 +87,7 @@ def files_of(image: str) -> Sequence[Path]:
     container = run(["buildah", "from", POLICY, "--pull-never", image]).strip()
     try:
         root = Path(run(["buildah", "mount", container]).strip())
-        return [Path("/") / path.relative_to(root) for path in root.rglob("*") if not path.is_dir() or path.is_symlink()]
+        files = (path for path in root.rglob("*") if not path.is_dir() or path.is_symlink())
+        return [Path("/") / path.relative_to(root) for path in files]
     finally:
         run(["buildah", "rm", container])
