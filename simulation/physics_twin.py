@@ -48,6 +48,7 @@ STEPS_PER_SECOND = round(1.0 / STEP_S)
 STEPS_PER_TICK_MAX = 5
 STIFFNESS_MAX = 100.0
 FACTOR_MAX = 100.0
+ALIVE_EVERY_NS = 1_000_000_000
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,6 +59,10 @@ class Parser(argparse.ArgumentParser):
 
 class BadUsage(Exception):
     """What the ROS arguments or names are at fault for."""
+
+
+class NotShown(Exception):
+    """The file that shows that physics goes on cannot be touched."""
 
 
 def up_to(most: float, *, is_zero_good: bool = True) -> Callable[[str], float]:
@@ -115,6 +120,8 @@ def add_robot(parser: argparse.ArgumentParser) -> None:
     add("--model", type=Path, default=MODEL, metavar="FILE", help="URDF, or xacro if it ends in .xacro (the humanoid)")
     add("--model-argument", type=assignment, action="append", default=[], metavar="NAME=VALUE", help="for xacro")
     add("--publish-description", action="store_true", help="publish the URDF on robot_description, latched")
+    alive = "touch this file once a second while physics goes on, for who asks for its age"
+    add("--alive-file", type=Path, metavar="FILE", help=alive)
     moves = parser.add_mutually_exclusive_group()
     moves.add_argument("--motion", choices=("none", "wave", "walk"), default="none", help="move by itself (none)")
     moves.add_argument("--follow", metavar="TOPIC", help="take the joint states of this topic as commands")
@@ -139,6 +146,23 @@ def add_differences(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--stiffness", type=kind, default=1.0, metavar="X", help=stiffness)
 
 
+class AliveFile:
+    """Its age says how long ago physics went on."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._touch_at_ns = 0
+
+    def show(self, now_ns: int) -> None:
+        if self._path is None or now_ns < self._touch_at_ns:
+            return
+        try:
+            self._path.touch()
+        except OSError as error:
+            raise NotShown(f"--alive-file: {error}") from None
+        self._touch_at_ns = now_ns + ALIVE_EVERY_NS
+
+
 class Twin:
     """Physics, what moves it and the node, tick by tick."""
 
@@ -151,6 +175,7 @@ class Twin:
         self._steps_per_tick = max(n for n in range(1, STEPS_PER_TICK_MAX + 1) if self._steps_per_state % n == 0)
         factor = arguments.real_time_factor
         self.pace = Pace(round(self._steps_per_tick * STEP_S * 1e9 / factor))
+        self._alive_file = AliveFile(arguments.alive_file)
         self._stamps_are_system_time = not arguments.clock and not node.get_parameter("use_sim_time").value
         self._stamp_seconds_per_step = STEP_S / factor if self._stamps_are_system_time else STEP_S
         self._setpoints = Delayed(DELAY_S_MAX, STEP_S, source.at(0.0))
@@ -173,6 +198,7 @@ class Twin:
             if told := self.pace.begin(time.monotonic_ns()):
                 self._node.get_logger().warning(told)
             self._tick()
+            self._alive_file.show(time.monotonic_ns())
 
     def _tick(self) -> None:
         if isinstance(self._source, Commands):
@@ -272,9 +298,9 @@ def main() -> int:
         signal.signal(signal_number, lambda *_: stop.set())
     try:
         run(arguments, stop)
-    except (ModelError, BadUsage, Unstable) as error:
+    except (ModelError, BadUsage, Unstable, NotShown) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1 if isinstance(error, Unstable) else USAGE_ERROR
+        return USAGE_ERROR if isinstance(error, (ModelError, BadUsage)) else 1
     return 0
 
 

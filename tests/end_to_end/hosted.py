@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from exporter import PROGRAM as EXPORTER_PROGRAM
 from exporter import Exporter
 from monitor import PROGRAM as MONITOR_PROGRAM
 from monitor import Monitor
 from network import Host
-from program import LISTEN_FLAG, REPOSITORY, Arguments, Program
+from program import LISTEN_FLAG, REPOSITORY, Arguments, CommandLine, Program
 from web import Address, Response, request
 
 ROBOT_PROGRAM = REPOSITORY / "simulation" / "demo_robot.py"
@@ -50,10 +50,17 @@ class Placed:
         return self.host.command(self.program, {**dict.fromkeys(SETTINGS), **self.settings}, self.user_id)
 
 
+class PlacedCommand(CommandLine, Protocol):
+    """A command line that has a host."""
+
+    @property
+    def host(self) -> Host: ...
+
+
 class OnHost(Program):
     """A program that is asked through the network of its host."""
 
-    def __init__(self, placed: Placed, domain_id: int, stderr_path: Path, port: int) -> None:
+    def __init__(self, placed: PlacedCommand, domain_id: int, stderr_path: Path, port: int) -> None:
         super().__init__(placed, domain_id, stderr_path)
         self._host = placed.host
         self._port = port

@@ -2,6 +2,7 @@
 
 import math
 import signal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from program import END_WITHIN_S, REPOSITORY, run_program
 from robot import Robot, Talker, repeatedly, time_of
 from robot_model import load
 from twin import NODE_NAME, PROGRAM, TOPIC, TWIN_TOPIC, JointStates, StartTwin, TwinArguments, stamp_ns
+from waiting import wait_until
 
 MODEL = REPOSITORY / "models" / "digital_twin_humanoid.urdf.xacro"
 JOINTS = load(MODEL, {}).joints
@@ -291,6 +293,24 @@ def test_a_signal_ends_it(start_twin: StartTwin, robot: Robot, signal_number: si
     twin = start_twin("--motion", "walk", "--rate", "1000")
     states.wait_for(10)
     assert twin.end(signal_number) < END_WITHIN_S
+
+
+def test_the_alive_file_is_touched_once_a_second(start_twin: StartTwin, tmp_path: Path) -> None:
+    file = tmp_path / "alive"
+    start_twin("--alive-file", str(file))
+
+    def touched_after(earlier_ns: int) -> int:
+        wait_until(lambda: file.exists() and file.stat().st_mtime_ns > earlier_ns, "the file is touched")
+        return file.stat().st_mtime_ns
+
+    first_ns = touched_after(0)
+    second_ns = touched_after(first_ns)
+    assert touched_after(second_ns) - second_ns >= 900_000_000
+
+
+def test_an_alive_file_that_cannot_be_touched_is_told(domain_id: int) -> None:
+    ended = run_program(TwinArguments(PROGRAM, ["--alive-file", "/nowhere/alive"]), domain_id)
+    assert ended.exit_code == 1 and "error: --alive-file: " in ended.stderr and "Traceback" not in ended.stderr, ended
 
 
 @pytest.mark.parametrize(

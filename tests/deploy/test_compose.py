@@ -1,0 +1,74 @@
+"""docker/compose.yaml and deploy/monitoring, as far as nothing has to run."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from compose import COMPOSE, DIRECTORY, MONITORING, services
+
+SERVICES = services()
+NODES = {"ros-metrics-exporter": 8000, "synchronization-node": 8001, "monitoring-node": 8002, "unity-bridge-node": 8003}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_may_do_no_more_than_it_has_to(name: str) -> None:
+    service = SERVICES[name]
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"]), "a user by number, and not root"
+    assert service["read_only"] and service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not service.keys() & {"privileged", "cap_add", "devices", "network_mode", "pid", "ipc", "userns_mode"}
+    assert all(service.get(limit) for limit in ("mem_limit", "cpus", "pids_limit"))
+    assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", ()))
+    for volume in service.get("volumes", ()):
+        source, _, *mode = volume.split(":")
+        assert mode == ["ro"] if source.startswith(".") else source in yaml.safe_load(COMPOSE.read_text())["volumes"]
+        assert not source.startswith(".") or (DIRECTORY / source).exists(), f"{source} is missing"
+    image = service["image"]
+    assert re.search(r":v?\d+\.\d+\.\d+$", image), f"{image} is no certain version"
+
+
+def test_nobody_has_a_default_password() -> None:
+    text = COMPOSE.read_text()
+    assert not re.search(r"(?i)password\S*:\s*[\"']?(admin|\$\{[^}]*:-)", text)
+    environment = SERVICES["grafana"]["environment"]
+    assert [name for name in environment if "PASSWORD" in name] == ["GF_SECURITY_ADMIN_PASSWORD__FILE"]
+    [secret] = SERVICES["grafana"]["secrets"]
+    assert environment["GF_SECURITY_ADMIN_PASSWORD__FILE"] == f"/run/secrets/{secret}"
+    assert yaml.safe_load(text)["secrets"][secret]["file"].startswith("${GRAFANA_ADMIN_PASSWORD_FILE:?")
+
+
+def test_prometheus_scrapes_every_node_and_tells_alertmanager() -> None:
+    config = yaml.safe_load((MONITORING / "prometheus" / "prometheus.yml").read_text())
+    jobs = {job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]}
+    assert set(jobs["digital-twin"]) == {f"{name}:{port}" for name, port in NODES.items()}
+    [alertmanagers] = config["alerting"]["alertmanagers"]
+    targets = [target for job in jobs.values() for target in job] + alertmanagers["static_configs"][0]["targets"]
+    assert {target.split(":")[0] for target in targets} <= {*SERVICES, "localhost"}
+    for name, port in NODES.items():
+        assert f"127.0.0.1:{port}:{port}" in SERVICES[name]["ports"]
+
+
+def test_grafana_finds_prometheus_and_its_dashboards() -> None:
+    provisioning = MONITORING / "grafana" / "provisioning"
+    [source] = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    [provider] = yaml.safe_load((provisioning / "dashboards" / "files.yaml").read_text())["providers"]
+    assert any(volume.split(":")[1] == provider["options"]["path"] for volume in SERVICES["grafana"]["volumes"])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["promtool", "check", "config", str(MONITORING / "prometheus" / "prometheus.yml")],
+        ["amtool", "check-config", str(MONITORING / "alertmanager" / "alertmanager.yml")],
+    ],
+    ids=lambda command: command[0],
+)
+def test_their_own_tools_accept_the_configurations(command: list[str]) -> None:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]} here: scripts/install-test-tools.sh")
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=30.0)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
