@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Deploys the Helm chart to the cluster that kubectl speaks to: looks at the tools and the cluster first and tells all faults at
-# once, then installs or upgrades, waits until everything is ready and prints where it is. What does not become ready is rolled
-# back. `scripts/deploy.sh --help` lists the options. docs/kubernetes.md tells the rest.
+# Deploys the Helm chart to the cluster that kubectl speaks to: looks at the tools and the cluster first and tells all
+# faults at once, then installs or upgrades, waits until everything is ready and prints where it is. What does not
+# become ready is rolled back. `scripts/deploy.sh --help` lists the options. docs/kubernetes.md tells the rest.
 #
 # Exit codes: 0 done, 1 a fault of tools, cluster or deployment, 64 bad usage.
 set -euo pipefail
@@ -166,7 +166,8 @@ check_cluster() {
 # As `helm upgrade` will render it in this cluster, with the kinds of objects that the cluster knows.
 render() {
     local kinds
-    kinds="$(run_kubectl api-resources --no-headers | awk '{ print $(NF-2); print $(NF-2) "/" $NF }' | sort -u | paste -sd,)" || true
+    kinds="$(run_kubectl api-resources --no-headers |
+        awk '{ print $(NF-2); print $(NF-2) "/" $NF }' | sort -u | paste -sd,)" || true
     manifest="$(run_helm template "$release" "$chart" ${values[@]+"${values[@]}"} \
         --kube-version "1.$server_minor.0" --api-versions "$kinds")" || die "the chart does not take these values"
 }
@@ -175,7 +176,7 @@ render() {
 rendered_kinds() {
     awk '/^apiVersion:/ { group = $2; if (!sub(/\/.*/, "", group)) group = "" }
          /^kind:/ { kind = tolower($2) }
-         /^---/ || /^metadata:/ { if (kind != "") print kind (group == "" ? "" : "." group); kind = "" }' <<<"$manifest" | sort -u
+         /^metadata:/ { print kind (group == "" ? "" : "." group) }' <<<"$manifest" | sort -u
 }
 
 # The values of a field of the rendered objects, each once.
@@ -218,28 +219,40 @@ check_namespace() {
         "which all pods of the chart keep to (label pod-security.kubernetes.io/enforce)" >&2
 }
 
+# Whether `kubectl get` answers something like the pattern. What we may not look at is taken to be there, and told.
+finds() { # PATTERN ARGUMENT…
+    local answer
+    if answer="$(run_kubectl get "${@:2}" 2>&1)"; then
+        [[ $answer =~ $1 ]]
+    elif [[ $answer == *Forbidden* ]]; then
+        echo "warning: not allowed to look at any $2: taken to be there" >&2
+    else
+        return 1
+    fi
+}
+
 # Only a simulator with sensors that are drawn asks for one.
 check_gpus() {
     local class
     [ -n "$(rendered_values 'nvidia\.com/gpu')" ] || return 0
-    [[ "$(run_kubectl get nodes --output='jsonpath={.items[*].status.allocatable.nvidia\.com/gpu}')" == *[1-9]* ]] ||
-        fault "Gazebo asks for a GPU and no node offers nvidia.com/gpu: add GPU nodes and NVIDIA's device plugin, or use" \
-            "simulator: physics (or --force where nodes are made when they are needed)"
+    finds '[1-9]' nodes --output='jsonpath={.items[*].status.allocatable.nvidia\.com/gpu}' ||
+        fault "Gazebo asks for a GPU and no node offers nvidia.com/gpu: add GPU nodes and NVIDIA's device plugin, or" \
+            "use a simulator of type physics (or --force where nodes are made when they are needed)"
     for class in $(rendered_values runtimeClassName); do
-        run_kubectl get runtimeclass "$class" >/dev/null 2>&1 ||
+        finds . runtimeclass "$class" --output=name ||
             fault "there is no RuntimeClass $class: NVIDIA's GPU operator makes it, or set another one"
     done
 }
 
 check_storage() {
-    local class default
+    local class
     for class in $(rendered_values storageClassName); do
-        run_kubectl get storageclass "$class" >/dev/null 2>&1 || fault "there is no StorageClass $class: kubectl get storageclass"
+        finds . storageclass "$class" --output=name || fault "there is no StorageClass $class: kubectl get storageclass"
     done
     claims_the_default_class || return 0
-    default="$(run_kubectl get storageclass \
-        --output='jsonpath={.items[*].metadata.annotations.storageclass\.kubernetes\.io/is-default-class}')"
-    [[ $default == *true* ]] || fault "a claim names no StorageClass and the cluster has no default one: name one in the values"
+    finds true storageclass \
+        --output='jsonpath={.items[*].metadata.annotations.storageclass\.kubernetes\.io/is-default-class}' ||
+        fault "a claim names no StorageClass and the cluster has no default one: name one in the values"
 }
 
 # One whose class is "" wants none.
@@ -294,7 +307,8 @@ deploy() {
     local rollback="--atomic"
     [ "$helm_major" -eq 3 ] || rollback="--rollback-on-failure"
     make_namespace
-    run_helm upgrade --install "$release" "$chart" ${values[@]+"${values[@]}"} "$rollback" --wait --timeout "$timeout" ||
+    run_helm upgrade --install "$release" "$chart" ${values[@]+"${values[@]}"} \
+        "$rollback" --wait --timeout "$timeout" ||
         die "not deployed, and rolled back: kubectl get events --namespace $namespace --sort-by=.lastTimestamp says why"
     print_endpoints
     check_health
@@ -326,8 +340,8 @@ print_endpoints() {
 }
 
 services() {
-    run_kubectl get services --namespace "$namespace" --selector "app.kubernetes.io/instance=$release" --output="jsonpath=$(
-        printf '%s' '{range .items[*]}{.metadata.name}|{.spec.type}|{.status.loadBalancer.ingress[0].ip}' \
+    run_kubectl get services --namespace "$namespace" --selector "app.kubernetes.io/instance=$release" --output="$(
+        printf '%s' 'jsonpath=' '{range .items[*]}{.metadata.name}|{.spec.type}|{.status.loadBalancer.ingress[0].ip}' \
             '{.status.loadBalancer.ingress[0].hostname}|' \
             '{range .spec.ports[*]}{.name}:{.port}/{.protocol} {end}{"\n"}{end}'
     )"

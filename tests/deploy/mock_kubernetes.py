@@ -1,5 +1,5 @@
-"""A mock of the Kubernetes API server, since none that is new enough can be had: it answers GET with objects that the test
-makes, refuses or hangs where it is told to, and forwards ports of pods to real programs on this host.
+"""A mock of the Kubernetes API server, since none that is new enough can be had: it answers GET with objects that the
+test makes, refuses or hangs where it is told to, and forwards ports of pods to real programs on this host.
 """
 
 import base64
@@ -35,6 +35,22 @@ VERSION = {"major": "1", "minor": "33", "gitVersion": "v1.33.4", "platform": "li
     ("gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler"), ""
 )
 
+# By group and version: kind, its plural's ending, whether it is in a namespace.
+RESOURCES = {
+    "v1": [
+        ("ConfigMap", "s", True),
+        ("Namespace", "s", False),
+        ("Node", "s", False),
+        ("PersistentVolumeClaim", "s", True),
+        ("Pod", "s", True),
+        ("Secret", "s", True),
+        ("Service", "s", True),
+    ],
+    "apps/v1": [("Deployment", "s", True)],
+    "node.k8s.io/v1": [("RuntimeClass", "es", False)],
+    "storage.k8s.io/v1": [("StorageClass", "es", False)],
+}
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -56,6 +72,8 @@ class MockKubernetes:
     hanging: set[str] = field(default_factory=set)
     # Where the ports of pods really are.
     forwards: dict[tuple[str, int], Address] = field(default_factory=dict)
+    # Of whoever asks what he may: verbs and resources.
+    denied: set[tuple[str, str]] = field(default_factory=set)
     asked: list[Asked] = field(default_factory=list)
 
     def __enter__(self) -> "MockKubernetes":
@@ -82,9 +100,32 @@ class MockKubernetes:
 
     def add(self, path: str, *objects: Object) -> None:
         """A list of objects, and each of them by its name."""
-        self.objects[path] = {"metadata": {}, "items": list(objects)}
-        for one in objects:
-            self.objects[f"{path}/{one['metadata']['name']}"] = one
+        group, kind = kind_at(path)
+        items = [{"apiVersion": group, "kind": kind, **one} for one in objects]
+        self.objects[path] = {"apiVersion": group, "kind": f"{kind}List", "metadata": {}, "items": items}
+        for item in items:
+            self.objects[f"{path}/{item['metadata']['name']}"] = item
+
+    def discover(self) -> None:
+        """Says what resources there are, as kubectl wants to know."""
+        self.objects["/api"] = {"kind": "APIVersions", "versions": ["v1"]}
+        groups = [group.rpartition("/") for group in RESOURCES if group != "v1"]
+        versions = [(name, {"groupVersion": f"{name}/{version}", "version": version}) for name, _, version in groups]
+        self.objects["/apis"] = {
+            "kind": "APIGroupList",
+            "groups": [{"name": name, "versions": [v], "preferredVersion": v} for name, v in versions],
+        }
+        for group, resources in RESOURCES.items():
+            path = "/api/v1" if group == "v1" else f"/apis/{group}"
+            self.objects[path] = {
+                "kind": "APIResourceList",
+                "groupVersion": group,
+                "resources": [
+                    {"name": f"{kind.lower()}{ending}", "singularName": kind.lower(), "kind": kind, "namespaced": namespaced}
+                    | {"verbs": ["create", "delete", "get", "list", "patch"]}
+                    for kind, ending, namespaced in resources
+                ],
+            }
 
     def page(self, path: str, query: Mapping[str, list[str]]) -> Object:
         """The object, or as much of the list as is asked for."""
@@ -146,9 +187,17 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.fail(HTTPStatus.NOT_FOUND, f"{url.path} not found")
 
+    def do_POST(self) -> None:
+        """Whether something is allowed; nothing else is posted here. It comes as protobuf, which has the words in it."""
+        review = self.rfile.read(int(self.headers["Content-Length"]))
+        denied = self.server.kubernetes.denied
+        allowed = not any(verb.encode() in review and resource.encode() in review for verb, resource in denied)
+        kind = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1"}
+        self.answer(HTTPStatus.CREATED, {**kind, "spec": {}, "status": {"allowed": allowed}})
+
     def fail(self, status: HTTPStatus, message: str) -> None:
         failure = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": status}
-        self.answer(status, {**failure, "reason": status.phrase})
+        self.answer(status, {**failure, "reason": status.phrase.replace(" ", "")})
 
     def answer(self, status: HTTPStatus, answer: Object) -> None:
         body = json.dumps(answer).encode()
@@ -213,6 +262,14 @@ def read_frame(stream: BinaryIO) -> bytes | None:
     mask = stream.read(4)
     masked = stream.read(length)
     return bytes(byte ^ mask[index % 4] for index, byte in enumerate(masked))
+
+
+def kind_at(path: str) -> tuple[str, str]:
+    """Group and version, and the kind, of the objects of a path."""
+    _, api, *parts = path.split("/")
+    group = parts[0] if api == "api" else "/".join(parts[:2])
+    (kind,) = [kind for kind, ending, _ in RESOURCES[group] if f"{kind.lower()}{ending}" == parts[-1]]
+    return group, kind
 
 
 def node(name: str, *conditions: tuple[str, str]) -> Object:

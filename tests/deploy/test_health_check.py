@@ -1,4 +1,4 @@
-"""health_check: what it says of real nodes, of a real Prometheus and of a mock of Kubernetes, and that it says so in time."""
+"""health_check: what it says of real nodes, a real Prometheus and a mock of Kubernetes, and that it says so in time."""
 
 import re
 import signal
@@ -165,8 +165,8 @@ def test_it_waits_until_all_is_well(start_exporter: StartExporter, domain_id: in
     [
         (lambda _: ok(b"<html>"), "line 1 of the page is no metric"),
         (lambda _: ok(b"up 1\n"), "another program listens here"),
-        (lambda path: b"404 Not Found\r\nConnection: close\r\n\r\n", "/livez is 404 Not Found"),
-        (lambda path: b"503 Service Unavailable\r\nConnection: close\r\n\r\nros stands", "503 Service Unavailable: ros stands"),
+        (lambda _: b"404 Not Found\r\nConnection: close\r\n\r\n", "/livez is 404 Not Found"),
+        (lambda _: b"503 No\r\nConnection: close\r\n\r\nROS stands", "503 Service Unavailable: ROS stands"),
         (lambda _: b"\x00\x01", "not HTTP, or ended in the middle"),
         (lambda path: ok(b"#" * (65 << 20) if path == "/metrics" else b""), "more than 64 MiB"),
     ],
@@ -214,15 +214,18 @@ def test_targets_and_alerts_of_a_real_prometheus(start_exporter: StartExporter, 
 groups:
   - name: test
     rules:
-      - {alert: NoRobot, expr: 'ros_topic_status{status="no_publisher"} == 1', labels: {severity: critical}, annotations: {summary: no robot}}
+      - alert: NoRobot
+        expr: ros_topic_status{status="no_publisher"} == 1
+        labels: {severity: critical}
+        annotations: {summary: no robot}
       - {alert: Watchdog, expr: vector(1), labels: {severity: none}}
 """
     targets = [str(exporter.address), f"127.0.0.1:{port}"]
     with Prometheus(tmp_path, {"static_configs": [{"targets": targets}]}, rules) as prometheus:
-        arguments = (f"--endpoints=http://127.0.0.1:{port}", f"--prometheus=http://{prometheus.address}")
-        wait_until(lambda: prometheus.values("up", "instance") == dict(zip(targets, (1.0, 0.0))), "both were scraped")
+        expected = {targets[0]: 1.0, targets[1]: 0.0}
+        wait_until(lambda: prometheus.values("up", "instance") == expected, "both were scraped")
         wait_until(lambda: prometheus.query('ALERTS{alertname="NoRobot",alertstate="firing"}'), "the alert fires")
-        health = check_health(*arguments)
+        health = check_health("--endpoints", url(exporter), "--prometheus", f"http://{prometheus.address}")
         assert health.exit_code == EXIT_UNHEALTHY
         assert [row for row in health.rows if row[0] == "target"] == [("target", f"robot {targets[1]}", "unhealthy")]
         assert "connection refused" in health.detail("target")
@@ -285,14 +288,14 @@ def test_a_cluster_that_is_well(kubernetes: MockKubernetes, check: Check, twin: 
 
 
 def test_pods_and_nodes_that_are_not_well_are_named(kubernetes: MockKubernetes, check: Check) -> None:
-    kubernetes.add(NODES, node("worker"), node("full", ("Ready", "True"), ("DiskPressure", "True")), node("gone", ("Ready", "Unknown")))
+    full = node("full", ("Ready", "True"), ("DiskPressure", "True"))
+    kubernetes.add(NODES, node("worker"), full, node("gone", ("Ready", "Unknown")))
     crashing = container({"waiting": {"reason": "CrashLoopBackOff"}})
+    unplaced = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no GPU"}
     kubernetes.add(
         PODS,
         pod("crashing", status={"phase": "Running", "containerStatuses": [crashing]}),
-        pod("unplaced", status={"phase": "Pending", "conditions": [
-            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no GPU"}
-        ]}),
+        pod("unplaced", status={"phase": "Pending", "conditions": [unplaced]}),
     )
     health = check()
     assert health.exit_code == EXIT_UNHEALTHY
@@ -446,7 +449,8 @@ def test_a_prometheus_behind_a_service(
         assert health.exit_code == EXIT_HEALTHY, health.stdout
         assert ("target", "prometheus-0:9090", "ok") in health.rows
         assert ("alert", "prometheus-0:9090", "ok") in health.rows
-    assert check("--prometheus-service=monitoring/prometheus:81").detail("prometheus").startswith("the Service has no such")
+    other_port = check("--prometheus-service=monitoring/prometheus:81")
+    assert other_port.detail("prometheus").startswith("the Service has no such port")
     assert "not found" in check("--prometheus-service=monitoring/none:80").detail("prometheus")
 
 
@@ -456,7 +460,8 @@ def test_a_prometheus_behind_a_service(
 def test_a_report_that_cannot_be_written_is_told() -> None:
     (port,) = free_ports(1)
     with open("/dev/full", "w") as full:
-        ended = subprocess.run([PROGRAM, f"--endpoints=http://127.0.0.1:{port}"], stdout=full, stderr=subprocess.PIPE, text=True)
+        command = [PROGRAM, f"--endpoints=http://127.0.0.1:{port}"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert ended.returncode == EXIT_UNHEALTHY
     assert ended.stderr.startswith("error: the report cannot be written")
 
@@ -474,5 +479,5 @@ def test_the_page_has_every_flag_and_every_check() -> None:
     documented = {flag for row in table(PAGE, "flag", "default", "meaning") for flag in re.findall(r"--[\w-]+", row[0])}
     assert documented == flags
     sources = "".join(path.read_text() for path in (REPOSITORY / "crates/health-check/src").glob("*.rs"))
-    checks = set(re.findall(r'CHECK: &str = "(\w+)"', sources)) | set(re.findall(r'^ +check: "(\w+)"', sources, re.MULTILINE))
+    checks = set(re.findall(r'(?:CHECK: &str =|^ +check:) "(\w+)"', sources, re.MULTILINE))
     assert {code(row[0])[0] for row in table(PAGE, "check", "object", "well when")} == checks

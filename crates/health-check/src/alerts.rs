@@ -20,8 +20,8 @@ struct Alert {
     state: String,
 }
 
-/// One line for each alert that fires, or one that none does. In a cluster, alerts of other namespaces are not ours; those of
-/// none are the cluster's, and ours too.
+/// One line for each alert that fires, or one that none does. In a cluster, alerts of other namespaces are not ours; those
+/// of none are the cluster's, and ours too.
 pub(crate) fn judge(server: &str, alerts: Alerts, scope: Scope<'_>) -> Vec<Finding> {
     let is_ours = |alert: &Alert| {
         let namespace = label(&alert.labels, "namespace");

@@ -1,7 +1,7 @@
 //! The Kubernetes cluster: the way to its API server, and what it is asked for.
 //!
-//! Every question is bounded in time. What may not be asked, and what is not answered, is not known: that is never told as
-//! if it were well.
+//! Every question is bounded in time. What may not be asked, and what is not answered, is not known: that is never told
+//! as if it were well.
 
 use std::path::PathBuf;
 use std::time::Duration;

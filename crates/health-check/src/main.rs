@@ -1,8 +1,9 @@
-//! Looks at a digital twin as a whole, once, and says of each part what is wrong and what to do: the cluster's nodes, the
-//! release's pods, the ROS nodes behind their metrics pages, the synchronization of the twin, Prometheus and its alerts.
+//! Looks at a digital twin as a whole, once, and says of each part what is wrong and what to do: the cluster's nodes,
+//! the release's pods, the ROS nodes behind their metrics pages, the synchronization of the twin, Prometheus and its
+//! alerts.
 //!
-//! Not for watching: that is Prometheus's part. Every check is bounded in time and every answer in size, and what could not
-//! be told counts as much as what is wrong.
+//! Not for watching: that is Prometheus's part. Every check is bounded in time and every answer in size, and what could
+//! not be told counts as much as what is wrong.
 
 mod access;
 mod alerts;

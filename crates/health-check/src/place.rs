@@ -23,7 +23,7 @@ pub(crate) enum Place {
         /// Of TCP.
         port: u16,
     },
-    /// As `kubectl port-forward` reaches it: the kubelet connects from within the pod, so that network policies let it in.
+    /// As `kubectl port-forward` reaches it: the kubelet connects from within the pod, which no network policy forbids.
     Pod {
         /// The pods of its namespace.
         pods: Box<Api<Pod>>,
