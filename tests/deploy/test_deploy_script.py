@@ -233,6 +233,15 @@ def test_what_is_there_is_no_fault(deploy: Deploy) -> None:
     assert (done.exit_code, done.stderr) == (0, "")
 
 
+def test_a_claim_that_names_its_class_needs_no_default_one(deploy: Deploy) -> None:
+    deploy.answers = [
+        ("helm .* template ", 0, CLAIM_OF_A_CLASS),
+        ("kubectl .*get storageclass fast", 0, "its name"),
+    ]
+    done = deploy()
+    assert (done.exit_code, done.stderr) == (0, "")
+
+
 def test_what_may_not_be_looked_at_is_no_fault(deploy: Deploy) -> None:
     deploy.answers = [
         ("helm .* template ", 0, GAZEBO + CLAIM + CLAIM_OF_A_CLASS),
