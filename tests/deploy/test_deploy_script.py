@@ -89,15 +89,19 @@ class Deploy:
             (self.path / tool).symlink_to(shutil.which(tool) or tool)
         for tool in ("kubectl", "helm", "health_check"):
             (self.path / tool).symlink_to(MOCK)
-        self.chart = folder / "chart"
-        self.chart.mkdir()
+        # In a repository of its own, with nothing built.
+        self.script = folder / "scripts" / SCRIPT.name
+        self.script.parent.mkdir()
+        shutil.copy(SCRIPT, self.script)
+        self.chart = folder / "deploy" / "helm" / "digital-twin"
+        self.chart.mkdir(parents=True)
 
     def __call__(self, *arguments: str) -> Deployed:
         log = self.folder / "log"
         log.write_text("")
         self._write_answers()
         ended = subprocess.run(
-            [SCRIPT, "--chart", str(self.chart), *arguments],
+            [self.script, *arguments],
             env={"PATH": str(self.path), "HOME": str(self.folder), "MOCK_TOOL": str(self.folder)},
             capture_output=True,
             text=True,
@@ -273,6 +277,21 @@ def test_one_that_is_not_healthy_is_told(deploy: Deploy) -> None:
     done = deploy()
     assert done.exit_code == 1
     assert done.faults == ["error: deployed, and not healthy: the lines above say why"]
+
+
+def test_nobody_asks_after_the_health_where_that_is_not_wanted(deploy: Deploy) -> None:
+    deploy.answers = [("health_check", 1, "")]
+    assert deploy("--no-health-check").exit_code == 0
+
+
+def test_health_check_is_taken_from_where_it_is_built(deploy: Deploy) -> None:
+    built = deploy.folder / "target" / "release"
+    built.mkdir(parents=True)
+    (deploy.path / "health_check").rename(built / "health_check")
+    assert deploy().asked[-1][0].startswith("health_check ")
+    (built / "health_check").unlink()
+    done = deploy()
+    assert (done.exit_code, done.stderr) == (0, "note: health_check is not here: 'make build' makes it\n")
 
 
 def test_a_dry_run_changes_nothing(deploy: Deploy) -> None:

@@ -132,7 +132,7 @@ impl<'a> Client<'a> {
     }
 
     async fn ask(&self, sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> Result<Answer, Fault> {
-        let mut request = Request::get(path).header(HOST, self.place.server_name()).header(ACCEPT, "*/*");
+        let mut request = Request::get(path).header(HOST, self.place.to_string()).header(ACCEPT, "*/*");
         if let Some(authorization) = &self.access.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }

@@ -85,7 +85,7 @@ impl Place {
         matches!(self, Self::Host { tls: true, .. })
     }
 
-    /// Of the server that is meant, for its certificate and for the header `Host`.
+    /// Of the server that is meant, for its certificate.
     pub(crate) fn server_name(&self) -> &str {
         match self {
             Self::Host { host, .. } => host,
