@@ -348,6 +348,7 @@ mod tests {
         assert_eq!(told.len(), 7, "{told:?}");
         assert_eq!(faults("--namespace A --release b_ --robot -c --prometheus-service x").len(), 1);
         assert_eq!(faults("--namespace A --release b_ --robot=-c --prometheus-service x").len(), 4);
+        assert_eq!(faults(&format!("--namespace= --release {}", "a".repeat(64))).len(), 2);
     }
 
     #[test]
