@@ -70,10 +70,10 @@ struct HostFlags {
 #[command(next_help_heading = "In a cluster")]
 struct ClusterFlags {
     /// Kubernetes namespace of the release
-    #[arg(long, value_name = "NAME", default_value = "digital-twin-system")]
+    #[arg(long, value_name = "NAME", default_value = "digital-twin-system", conflicts_with_all = OF_HOSTS)]
     namespace: String,
     /// Helm release
-    #[arg(long, value_name = "NAME", default_value = "digital-twin")]
+    #[arg(long, value_name = "NAME", default_value = "digital-twin", conflicts_with_all = OF_HOSTS)]
     release: String,
     /// One robot of the release alone
     #[arg(long, value_name = "NAME", conflicts_with_all = OF_HOSTS)]
@@ -356,6 +356,8 @@ mod tests {
         for bad in [
             "--local --endpoints http://a",
             "--local --kubeconfig f",
+            "--local --namespace n",
+            "--endpoints http://a --release r",
             "--endpoints http://a --robot r",
             "--username me",
             "--password-file f",
