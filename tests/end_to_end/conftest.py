@@ -3,39 +3,25 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from bridge import PROGRAM as BRIDGE_PROGRAM
 from bridge import Bridge, BridgeArguments, Connect, StartBridge
-from domain import reserved_domain_id
+from domain import keep_to_this_host, reserved_domain_id
 from exporter import PROGRAM, TOPIC, Exporter, RunExporter, StartExporter
 from monitor import PROGRAM as MONITOR_PROGRAM
 from monitor import NVML, Monitor, StartMonitor
-from program import Arguments, Ended, ParameterValue, Program, end_all, run_program
+from program import Arguments, Ended, ParameterValue, run_program, starter
 from robot import Robot, Talker
 from synchronizer import PROGRAM as SYNCHRONIZER_PROGRAM
 from synchronizer import StartSynchronizer, Synchronizer, Unprivileged
 from twin import PROGRAM as TWIN_PROGRAM
 from twin import StartTwin, Twin, TwinArguments
 from unity import Unity
-
-P = TypeVar("P", bound=Program)
-
-# They would lead the tests out of this machine, or to peers that are not theirs.
-FOREIGN_SETTINGS = (
-    "FASTDDS_BUILTIN_TRANSPORTS",
-    "FASTRTPS_DEFAULT_PROFILES_FILE",
-    "ROS_DISCOVERY_SERVER",
-    "ROS_LOCALHOST_ONLY",
-    "ROS_STATIC_PEERS",
-    "ROS_SUPER_CLIENT",
-)
-
 
 def pytest_sessionstart() -> None:
     for program in (PROGRAM, MONITOR_PROGRAM, SYNCHRONIZER_PROGRAM, BRIDGE_PROGRAM):
@@ -45,14 +31,7 @@ def pytest_sessionstart() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def ros_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """For this process and all that it starts: ROS reads it when a context is made."""
-    for name in FOREIGN_SETTINGS:
-        os.environ.pop(name, None)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    if os.environ.get("ROS_DISTRO") == "humble":
-        # The older name of the same; later distributions warn of it.
-        os.environ["ROS_LOCALHOST_ONLY"] = "1"
-    os.environ["ROS_LOG_DIR"] = str(tmp_path_factory.mktemp("ros-log"))
+    keep_to_this_host(tmp_path_factory.mktemp("ros-log"))
 
 
 @pytest.fixture
@@ -111,32 +90,6 @@ def mock_nvml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Path(__file__).with_name("mock_nvml.c")
     subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source], check=True)
     monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent), prepend=os.pathsep)
-
-
-@contextmanager
-def starter(
-    kind: type[P], program: Path, domain_id: int, tmp_path: Path, arguments: type[Arguments] = Arguments
-) -> Iterator[Callable[..., P]]:
-    """Starts programs of one kind, and ends those that still run at the end of the block."""
-    started: list[P] = []
-
-    def start(
-        *flags: str,
-        parameters: Mapping[str, ParameterValue] | None = None,
-        ros: Sequence[str] = (),
-        wait: bool = True,
-    ) -> P:
-        stderr_path = tmp_path / f"{program.name}-{len(started)}.stderr"
-        one = kind(arguments(program, flags, parameters or {}, ros), domain_id, stderr_path)
-        started.append(one)
-        if wait:
-            one.wait_until_ready()
-        return one
-
-    try:
-        yield start
-    finally:
-        end_all(started)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""ROS domain ids that no other test run on this machine uses at the same time."""
+"""ROS kept to this host, and to domain ids that no other test run on this machine uses at the same time."""
 
 import fcntl
 import os
@@ -16,6 +16,27 @@ DOMAIN_IDS = range(1, 102)
 PORT_BASE = 7400
 PORTS_PER_DOMAIN = 250
 DISCOVERY_PORT_OFFSETS = (0, 10)
+
+# They would lead the tests out of this machine, or to peers that are not theirs.
+FOREIGN_SETTINGS = (
+    "FASTDDS_BUILTIN_TRANSPORTS",
+    "FASTRTPS_DEFAULT_PROFILES_FILE",
+    "ROS_DISCOVERY_SERVER",
+    "ROS_LOCALHOST_ONLY",
+    "ROS_STATIC_PEERS",
+    "ROS_SUPER_CLIENT",
+)
+
+
+def keep_to_this_host(log_folder: Path) -> None:
+    """For this process and all that it starts: ROS reads it when a context is made."""
+    for name in FOREIGN_SETTINGS:
+        os.environ.pop(name, None)
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    if os.environ.get("ROS_DISTRO") == "humble":
+        # The older name of the same; later distributions warn of it.
+        os.environ["ROS_LOCALHOST_ONLY"] = "1"
+    os.environ["ROS_LOG_DIR"] = str(log_folder)
 
 
 @contextmanager

@@ -6,10 +6,11 @@ import signal
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import psutil
 
@@ -218,6 +219,9 @@ class Program:
         return len(self._addresses) >= count
 
 
+P = TypeVar("P", bound=Program)
+
+
 def end_all(programs: Sequence[Program]) -> None:
     """Ends those that still run; each has to end well, or to have done so."""
     failures = []
@@ -235,3 +239,29 @@ def end_all(programs: Sequence[Program]) -> None:
         except AssertionError as failure:
             failures.append(str(failure))
     assert not failures, "\n".join(failures)
+
+
+@contextmanager
+def starter(
+    kind: type[P], program: Path, domain_id: int, tmp_path: Path, arguments: type[Arguments] = Arguments
+) -> Iterator[Callable[..., P]]:
+    """Starts programs of one kind, and ends those that still run at the end of the block."""
+    started: list[P] = []
+
+    def start(
+        *flags: str,
+        parameters: Mapping[str, ParameterValue] | None = None,
+        ros: Sequence[str] = (),
+        wait: bool = True,
+    ) -> P:
+        stderr_path = tmp_path / f"{program.name}-{len(started)}.stderr"
+        one = kind(arguments(program, flags, parameters or {}, ros), domain_id, stderr_path)
+        started.append(one)
+        if wait:
+            one.wait_until_ready()
+        return one
+
+    try:
+        yield start
+    finally:
+        end_all(started)

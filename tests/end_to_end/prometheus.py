@@ -9,9 +9,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import psutil
+import pytest
 
 from waiting import wait_until
 from web import Address, request
+
+needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
 
 SCRAPE_INTERVAL = "200ms"
 
@@ -26,6 +29,7 @@ class Prometheus:
             "global": {
                 "scrape_interval": SCRAPE_INTERVAL,
                 "scrape_timeout": SCRAPE_INTERVAL,
+                "evaluation_interval": SCRAPE_INTERVAL,
             },
             "rule_files": ["rules.yml"],
             "scrape_configs": [{"job_name": "robot", **scrape_config}],
@@ -46,8 +50,8 @@ class Prometheus:
                 stdout=log,
                 stderr=log,
             )
-        self._address = wait_until(self._find_address, "Prometheus listens", details=self.log)
-        wait_until(lambda: request(self._address, "/-/ready").status == 200, "Prometheus is ready", details=self.log)
+        self.address = wait_until(self._find_address, "Prometheus listens", details=self.log)
+        wait_until(lambda: request(self.address, "/-/ready").status == 200, "Prometheus is ready", details=self.log)
         return self
 
     def __exit__(
@@ -61,7 +65,7 @@ class Prometheus:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The result of an instant query: a list of {metric, value}."""
-        response = request(self._address, "/api/v1/query?" + urlencode({"query": expression}))
+        response = request(self.address, "/api/v1/query?" + urlencode({"query": expression}))
         assert response.status == 200, response
         result: list[dict[str, Any]] = json.loads(response.body)["data"]["result"]
         return result
@@ -72,7 +76,7 @@ class Prometheus:
 
     def last_error(self) -> str:
         """Why Prometheus did not like the last scrape."""
-        response = request(self._address, "/api/v1/targets")
+        response = request(self.address, "/api/v1/targets")
         return "\n".join(target["lastError"] for target in json.loads(response.body)["data"]["activeTargets"])
 
     def _find_address(self) -> Address | None:

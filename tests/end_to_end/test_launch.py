@@ -10,7 +10,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from conftest import starter
 from documented import LAUNCH_PAGE, code, table
 from mock_launch import (
     Action,
@@ -29,7 +28,7 @@ from mock_launch import (
 from package import EXECUTABLES, NAME, NODES, SHARE, kind_of
 from ports import free_ports
 from parameters import Parameters
-from program import ParameterValue, parameter_arguments
+from program import ParameterValue, parameter_arguments, starter
 from robot import Robot
 from twin import JointStates, Twin, TwinArguments
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import starter
 from package import EXECUTABLES, INSTALL, NAME, NODES, SHARE, SourcedArguments, kind_of, sourced
 from parameters import Parameters
-from program import parameter_arguments
+from program import parameter_arguments, starter
 from robot import Robot
 
 # The default may be taken, by a bridge of somebody else.
@@ -21,7 +20,7 @@ def test_ros_finds_the_package_and_its_programs() -> None:
     prefix = subprocess.run(sourced("python3", "-c", ask), check=True, capture_output=True, text=True).stdout.strip()
     assert Path(prefix) == INSTALL
     programs = {path.name for path in EXECUTABLES.iterdir() if os.access(path, os.X_OK)}
-    assert programs == {*NODES, "start_simulation.sh", "discovery_server_probe"}
+    assert programs == {*NODES, "start_simulation.sh", "discovery_server_probe", "health_check"}
 
 
 @pytest.mark.parametrize("node", NODES)

@@ -18,12 +18,11 @@ from documented import MONITOR_PAGE, SYNCHRONIZER_PAGE, blocks
 from exporter import TOPIC, Exporter, StartExporter
 from monitor import StartMonitor
 from program import Program
-from prometheus import Prometheus
+from prometheus import Prometheus, needs_prometheus
 from robot import RELIABLE, Robot, Talker, now, repeatedly
 from synchronizer import REFERENCE_TOPIC, TWIN_TOPIC, Motion, StartSynchronizer
 from waiting import wait_until
 
-needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
 needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
 
 

@@ -1,0 +1,187 @@
+//! How topics, nodes, services and joints are, by the metrics of our nodes.
+//!
+//! ros_metrics_exporter and synchronization_node watch what they were told to: whatever is wrong with that is a fault.
+//! monitoring_node watches all there is, also what nobody publishes for now: only what cannot work is one.
+
+use crate::report::{Finding, Status};
+use crate::samples::{Sample, Samples};
+
+/// Of one kind, for each node; the others are counted.
+const LINES_MAX: usize = 10;
+
+/// Whether the page is monitoring_node's.
+pub(crate) fn is_of_monitor(samples: &Samples<'_>) -> bool {
+    samples.has("ros_topics")
+}
+
+/// What is wrong, and one line of all topics where nothing is.
+pub(crate) fn judge(object: &str, samples: &Samples<'_>) -> Vec<Finding> {
+    let mut findings = topics(object, samples);
+    for rule in &RULES {
+        let wrong = samples.of(rule.metric).filter(|sample| (rule.is_wrong)(sample.value));
+        findings.extend(limited(object, rule.check, wrong.map(|sample| rule.finding(object, sample)).collect()));
+    }
+    findings
+}
+
+/// One series for each thing, whose value tells.
+struct Rule {
+    metric: &'static str,
+    is_wrong: fn(f64) -> bool,
+    status: Status,
+    check: &'static str,
+    label: &'static str,
+    meaning: &'static str,
+}
+
+const RULES: [Rule; 4] = [
+    Rule {
+        metric: "ros_node_up",
+        is_wrong: |value| value == 0.0,
+        status: Status::Unhealthy,
+        check: "ros_node",
+        label: "node_name",
+        meaning: "the node is missed: start it again",
+    },
+    Rule {
+        metric: "ros_service_up",
+        is_wrong: |value| value == 0.0,
+        status: Status::Unhealthy,
+        check: "ros_service",
+        label: "service_name",
+        meaning: "nobody offers the service any more: is its node up?",
+    },
+    Rule {
+        metric: "ros_joint_frozen",
+        is_wrong: |value| value == 1.0,
+        status: Status::Warning,
+        check: "joint",
+        label: "joint_name",
+        meaning: "it stands still while it should move: look at its drive",
+    },
+    Rule {
+        metric: "ros_joint_limit_margin",
+        is_wrong: |value| value < 0.0,
+        status: Status::Warning,
+        check: "joint",
+        label: "joint_name",
+        meaning: "it is beyond a limit of its description",
+    },
+];
+
+impl Rule {
+    fn finding(&self, object: &str, sample: &Sample<'_>) -> Finding {
+        let quantity = sample.label("quantity");
+        let of_quantity = if quantity.is_empty() { String::new() } else { format!(" ({quantity})") };
+        let name = format!("{object} {}", sample.label(self.label));
+        Finding::new(self.status, self.check, &name, &format!("{}{of_quantity}", self.meaning))
+    }
+}
+
+fn topics(object: &str, samples: &Samples<'_>) -> Vec<Finding> {
+    const CHECK: &str = "topic";
+    let is_monitor = is_of_monitor(samples);
+    let holding: Vec<_> = samples.of("ros_topic_status").filter(|sample| sample.value == 1.0).collect();
+    let wrong = holding.iter().filter(|sample| sample.label("status") != "ok").map(|sample| {
+        let (status, meaning) = of_topic(sample.label("status"), is_monitor);
+        let detail = format!("{}: {meaning}", sample.label("status"));
+        Finding::new(status, CHECK, &format!("{object} {}", sample.label("topic_name")), &detail)
+    });
+    let findings = limited(object, CHECK, wrong.collect());
+    if findings.is_empty() && !holding.is_empty() {
+        return vec![Finding::new(
+            Status::Ok,
+            CHECK,
+            object,
+            &format!("{} topics have what they should", holding.len()),
+        )];
+    }
+    findings
+}
+
+fn of_topic(status: &str, is_monitor: bool) -> (Status, &'static str) {
+    let unless_expected = if is_monitor { Status::Warning } else { Status::Unhealthy };
+    match status {
+        "no_publisher" => (unless_expected, "nobody publishes it: is the robot up, in the same ROS domain?"),
+        "type_mismatch" => {
+            (Status::Unhealthy, "publishers and subscriptions disagree on its type: one has the wrong name")
+        }
+        "qos_incompatible" => {
+            (Status::Unhealthy, "a publisher does not serve a subscription: the node's log names the policy")
+        }
+        "silent" => (
+            unless_expected,
+            "somebody publishes it, and no message comes: look at the publisher, then at docs/networking.md",
+        ),
+        "stale" => (unless_expected, "its messages have stopped: look at the publisher"),
+        "graph_only" => (Status::Warning, "its type is not installed at monitoring_node"),
+        "too_slow" => (Status::Warning, "fewer messages than are expected"),
+        "too_fast" => (Status::Warning, "more messages than are expected"),
+        "late" => (Status::Warning, "messages are older than they may be when they come"),
+        _ => (Status::Unknown, "this status is not known here: health_check is older than the node"),
+    }
+}
+
+/// The worst first.
+fn limited(object: &str, check: &'static str, mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.status));
+    if findings.len() > LINES_MAX {
+        let rest = findings.split_off(LINES_MAX);
+        findings.push(Finding::new(rest[0].status, check, object, &format!("and {} more like these", rest.len())));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(page: &str) -> Vec<Finding> {
+        judge("node", &Samples::parse(page).unwrap())
+    }
+
+    #[test]
+    fn what_is_watched_because_it_is_there_may_be_without_publisher() {
+        let topic = "ros_topic_status{topic_name=\"/cmd\",status=\"no_publisher\"} 1\n";
+        assert_eq!(judged(topic)[0].status, Status::Unhealthy);
+        assert_eq!(judged(&format!("{topic}ros_topics{{seen=\"graph\"}} 1\n"))[0].status, Status::Warning);
+    }
+
+    #[test]
+    fn topics_that_are_well_have_one_line() {
+        let findings = judged(
+            "ros_topic_status{topic_name=\"/a\",status=\"ok\"} 1\nros_topic_status{topic_name=\"/a\",status=\"stale\"} 0\n\
+             ros_topic_status{topic_name=\"/b\",status=\"ok\"} 1\n",
+        );
+        assert_eq!(findings, [Finding::new(Status::Ok, "topic", "node", "2 topics have what they should")]);
+    }
+
+    #[test]
+    fn of_many_the_worst_are_told_and_the_others_counted() {
+        let slow: String =
+            (0..20).map(|n| format!("ros_topic_status{{topic_name=\"/t{n}\",status=\"too_slow\"}} 1\n")).collect();
+        let findings = judged(&format!("{slow}ros_topic_status{{topic_name=\"/bad\",status=\"type_mismatch\"}} 1\n"));
+        assert_eq!(findings.len(), LINES_MAX + 1);
+        assert_eq!((findings[0].status, findings[0].object.as_str()), (Status::Unhealthy, "node /bad"));
+        assert_eq!(findings[LINES_MAX].detail, "and 11 more like these");
+    }
+
+    #[test]
+    fn nodes_services_and_joints_are_told_by_name() {
+        let findings = judged(
+            "ros_node_up{node_name=\"/gone\"} 0\nros_node_up{node_name=\"/here\"} 1\nros_service_up{service_name=\"/s\"} 0\n\
+             ros_joint_frozen{joint_name=\"elbow\"} 1\nros_joint_limit_margin{joint_name=\"knee\",quantity=\"position\"} -0.1\n",
+        );
+        let told: Vec<_> = findings.iter().map(|f| (f.check, f.object.as_str(), f.status)).collect();
+        assert_eq!(
+            told,
+            [
+                ("ros_node", "node /gone", Status::Unhealthy),
+                ("ros_service", "node /s", Status::Unhealthy),
+                ("joint", "node elbow", Status::Warning),
+                ("joint", "node knee", Status::Warning)
+            ]
+        );
+        assert!(findings[3].detail.ends_with("(position)"));
+    }
+}
