@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets the tools of others that some tests use, where apt can: Prometheus and promtool, check_urdf, libsdformat. Their
+# Gets the tools of others that some tests use, where apt can: Prometheus and promtool, check_urdf, libsdformat, nft. Their
 # packages are unpacked into .tools/, not installed: no service starts and the system stays as it is. Never fails: the
 # tests that need what could not be had skip.
 set -euo pipefail
@@ -70,7 +70,7 @@ link() { # PACKAGE COMMAND…
 #!/bin/sh
 place="\$(dirname "\$(readlink -f "\$0")")/../$1/usr"
 export LD_LIBRARY_PATH="\$(echo "\$place"/lib/*-linux-gnu)\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
-exec "\$place/bin/$command" "\$@"
+exec "\$place"/*bin/$command "\$@"
 END
         chmod +x "$partial/command"
         mv "$partial/command" "$tools/bin/$command"
@@ -96,8 +96,15 @@ get_libsdformat() {
         get "libsdformat" libsdformat-dev || true
 }
 
+get_nft() {
+    if ! has nft && get "networks of a cluster" nftables; then
+        link nftables nft
+    fi
+}
+
 PATH="$PATH:$tools/bin"
 trap 'rm -rf "$partial"' EXIT
 get_prometheus
 get_check_urdf
 get_libsdformat
+get_nft

@@ -14,8 +14,10 @@ from bridge import PROGRAM as BRIDGE_PROGRAM
 from bridge import Bridge, BridgeArguments, Connect, StartBridge
 from domain import reserved_domain_id
 from exporter import PROGRAM, TOPIC, Exporter, RunExporter, StartExporter
+from hosted import Programs
 from monitor import PROGRAM as MONITOR_PROGRAM
 from monitor import NVML, Monitor, StartMonitor
+from network import skip_where_not_allowed
 from program import Arguments, Ended, ParameterValue, Program, end_all, run_program
 from robot import Robot, Talker
 from synchronizer import PROGRAM as SYNCHRONIZER_PROGRAM
@@ -130,6 +132,19 @@ def starter(
         yield start
     finally:
         end_all(started)
+
+
+@pytest.fixture(scope="session")
+def networks_are_allowed() -> None:
+    skip_where_not_allowed()
+
+
+@pytest.fixture
+def programs(domain_id: int, tmp_path: Path) -> Iterator[Programs]:
+    """Programs on hosts of a network."""
+    programs = Programs(domain_id, tmp_path)
+    yield programs
+    end_all(programs.started)
 
 
 @pytest.fixture
