@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets the tools of others that some tests use, where apt can: Prometheus and promtool, amtool, check_urdf, libsdformat,
-# restic, busybox, and what builds and runs images: buildah, podman, runc, debootstrap. Their packages are unpacked into
+# restic, busybox, nft, and what builds and runs images: buildah, podman, runc, debootstrap. Their packages are unpacked into
 # .tools/, not installed: no service starts and the system stays as it is. Never fails: the tests that need what could not be
 # had skip.
 set -euo pipefail
@@ -71,7 +71,7 @@ link() { # PACKAGE COMMAND…
 #!/bin/sh
 place="\$(dirname "\$(readlink -f "\$0")")/../$1/usr"
 export LD_LIBRARY_PATH="\$(echo "\$place"/lib/*-linux-gnu)\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
-exec "\$place/bin/$command" "\$@"
+exec "\$place"/*bin/$command "\$@"
 END
         chmod +x "$partial/command"
         mv "$partial/command" "$tools/bin/$command"
@@ -134,6 +134,12 @@ get_image_tools() {
     done
 }
 
+get_nft() {
+    if ! has nft && get "networks of a cluster" nftables; then
+        link nftables nft
+    fi
+}
+
 PATH="$PATH:$tools/bin"
 trap 'rm -rf "$partial"' EXIT
 get_prometheus
@@ -143,3 +149,4 @@ get_restic
 get_busybox
 get_amtool
 get_image_tools
+get_nft

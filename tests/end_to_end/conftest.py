@@ -13,9 +13,11 @@ from bridge import PROGRAM as BRIDGE_PROGRAM
 from bridge import Bridge, BridgeArguments, Connect, StartBridge
 from domain import keep_to_this_host, reserved_domain_id
 from exporter import PROGRAM, TOPIC, Exporter, RunExporter, StartExporter
+from hosted import Programs
 from monitor import PROGRAM as MONITOR_PROGRAM
 from monitor import NVML, Monitor, StartMonitor
-from program import Arguments, Ended, ParameterValue, run_program, starter
+from network import skip_where_not_allowed
+from program import Arguments, Ended, ParameterValue, end_all, run_program, starter
 from robot import Robot, Talker
 from synchronizer import PROGRAM as SYNCHRONIZER_PROGRAM
 from synchronizer import StartSynchronizer, Synchronizer, Unprivileged
@@ -90,6 +92,19 @@ def mock_nvml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Path(__file__).with_name("mock_nvml.c")
     subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source], check=True)
     monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent), prepend=os.pathsep)
+
+
+@pytest.fixture(scope="session")
+def networks_are_allowed() -> None:
+    skip_where_not_allowed()
+
+
+@pytest.fixture
+def programs(domain_id: int, tmp_path: Path) -> Iterator[Programs]:
+    """Programs on hosts of a network."""
+    programs = Programs(domain_id, tmp_path)
+    yield programs
+    end_all(programs.started)
 
 
 @pytest.fixture

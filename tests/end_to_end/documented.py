@@ -16,6 +16,7 @@ MONITOR_PAGE = REPOSITORY / "docs" / "monitoring_node.md"
 SYNCHRONIZER_PAGE = REPOSITORY / "docs" / "synchronization_node.md"
 BRIDGE_PAGE = REPOSITORY / "docs" / "unity_bridge_node.md"
 LAUNCH_PAGE = REPOSITORY / "docs" / "launch.md"
+NETWORKS_PAGE = REPOSITORY / "docs" / "networking.md"
 
 # What every node has, and README.md tells of once.
 OF_EVERY_NODE = ("digital_twin_", "process_")

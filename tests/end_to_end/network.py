@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -105,16 +106,38 @@ def become(user_id: int | None) -> list[str]:
     ]
 
 
-@contextmanager
-def pods(count: int) -> Iterator[list[Host]]:
+class Network:
     """Hosts in networks of their own, joined by a router, as those of pods are.
 
     It passes on everything but multicast, as routers do that nobody has told of groups.
     """
+
+    def __init__(self, router: Host, stack: ExitStack) -> None:
+        self.router = router
+        self._stack = stack
+        self._numbers = count()
+
+    def pod(self) -> Host:
+        """One more, at an address that none had before."""
+        return self._stack.enter_context(pod(self.router, next(self._numbers)))
+
+    def container(self, host: Host) -> Host:
+        """One more container in the network of a host."""
+        return self._stack.enter_context(container(host))
+
+
+@contextmanager
+def network() -> Iterator[Network]:
     with ExitStack() as stack:
         router = stack.enter_context(closing(Host("", ["unshare", *BECOME_ROOT, "--net", "--mount"])))
         router.run(PASS_PACKETS_ON)
-        yield [stack.enter_context(pod(router, number)) for number in range(count)]
+        yield Network(router, stack)
+
+
+@contextmanager
+def pods(number_of_pods: int) -> Iterator[list[Host]]:
+    with network() as joined:
+        yield [joined.pod() for _ in range(number_of_pods)]
 
 
 @contextmanager

@@ -5,40 +5,30 @@ Pods are in networks without multicast. Containers may share their host's networ
 
 import inspect
 import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from rclpy.utilities import get_rmw_implementation_identifier
 
-from documented import code, table
+from documented import NETWORKS_PAGE, code, table
 from exporter import TOPIC, Exporter
-from hosted import DISCOVERY_SERVER_PROGRAM, SETTINGS, Programs, discovery_server_at
-from monitor import Monitor
-from network import NOBODY, Host, container, pods, skip_where_not_allowed
-from program import REPOSITORY, end_all
-from scrape import Scrape
-from waiting import TIMEOUT_S, wait_until
-
-pytestmark = pytest.mark.skipif(
-    get_rmw_implementation_identifier() != "rmw_fastrtps_cpp" or os.environ["ROS_DISTRO"] != "jazzy",
-    reason="the page tells of Fast DDS as Jazzy has it",
+from hosted import (
+    SETTINGS,
+    Programs,
+    discovery_server_at,
+    fast_dds_of_jazzy,
+    needs_discovery_server,
+    node_names,
+    wait_for_more,
 )
+from monitor import Monitor
+from network import NOBODY, Host, container, pods
+from scrape import Scrape
+from waiting import wait_until
 
-PAGE = REPOSITORY / "docs" / "networking.md"
+pytestmark = fast_dds_of_jazzy
 
-JOINTS = {f"fr3_joint{number}" for number in range(1, 8)}
-
-# Joint states, which come at 100 Hz. More than can have been on their way:
-SOME = 50
 # So many that whoever can be found is found before, and that participants have missed a server that is away (20 s).
 UNTIL_THE_SERVER_IS_MISSED = 2200
-
-
-@pytest.fixture(scope="module")
-def networks_are_allowed() -> None:
-    skip_where_not_allowed()
 
 
 @pytest.fixture
@@ -58,27 +48,6 @@ def other_container(host: Host) -> Iterator[Host]:
     """In the network of the host."""
     with container(host) as other:
         yield other
-
-
-@pytest.fixture
-def programs(domain_id: int, tmp_path: Path) -> Iterator[Programs]:
-    programs = Programs(domain_id, tmp_path)
-    yield programs
-    end_all(programs.started)
-
-
-needs_discovery_server = pytest.mark.skipif(
-    shutil.which(DISCOVERY_SERVER_PROGRAM) is None, reason=f"no {DISCOVERY_SERVER_PROGRAM} here"
-)
-
-
-def wait_for_more(exporter: Exporter, count: int = SOME) -> None:
-    """Waits for so many more joint states, and looks whether they have all joints."""
-    before = exporter.scrape().messages(TOPIC)
-    scrape = exporter.scrape_until(
-        lambda scrape: scrape.messages(TOPIC) >= before + count, "more joint states", timeout_s=TIMEOUT_S + 0.02 * count
-    )
-    assert scrape.positions(TOPIC).keys() == JOINTS
 
 
 def wait_for_multicast(host: Host) -> None:
@@ -144,11 +113,9 @@ def test_who_watches_the_graph_is_a_super_client(
     client = programs.monitor(monitor_pod, ROS_DISCOVERY_SERVER=server)
     super_client = programs.monitor(monitor_pod, ROS_DISCOVERY_SERVER=server, ROS_SUPER_CLIENT="TRUE")
 
-    def nodes(scrape: Scrape) -> set[str]:
-        return set(scrape.by("node_name", "ros_node_up", domain=str(domain_id), robot=""))
-
     def wait_for_nodes(monitor: Monitor) -> Scrape:
-        return monitor.scrape_until(lambda scrape: nodes(scrape) == {"/demo_robot", "/monitoring_node"}, "the nodes")
+        nodes = {"/demo_robot", "/monitoring_node"}
+        return monitor.scrape_until(lambda scrape: node_names(scrape, domain_id) == nodes, "the nodes")
 
     super_client.wait_for_status("ok", TOPIC)
     wait_for_nodes(super_client)
@@ -243,7 +210,7 @@ def test_programs_of_two_users(host: Host, programs: Programs) -> None:
 def test_the_page_tells_what_the_tests_set() -> None:
     """Each row that names tests has settings that these tests give, and there is no other setting."""
     told: set[str] = set()
-    for _, settings, _, shown_by in table(PAGE, "where they run", "what to set", "why", "shown by"):
+    for _, settings, _, shown_by in table(NETWORKS_PAGE, "where they run", "what to set", "why", "shown by"):
         tests = [globals()[name] for name in code(shown_by)]
         if tests:
             source = "".join(inspect.getsource(test) for test in tests)
