@@ -25,6 +25,7 @@ from twin import PROGRAM as TWIN_PROGRAM
 from twin import StartTwin, Twin, TwinArguments
 from unity import Unity
 
+
 def pytest_sessionstart() -> None:
     for program in (PROGRAM, MONITOR_PROGRAM, SYNCHRONIZER_PROGRAM, BRIDGE_PROGRAM):
         if not program.is_file():
