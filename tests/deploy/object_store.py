@@ -71,6 +71,8 @@ class Line:
         self.cut()
         for thread in self._threads:
             thread.join(TIMEOUT_S)
+        for one in self._sockets:
+            one.close()
 
     def cut(self) -> None:
         with self._lock:
@@ -93,6 +95,8 @@ class Line:
                 far.settimeout(None)
                 with self._lock:
                     self._sockets += [near, far]
+                if self.is_cut.is_set():
+                    self.cut()
                 self._start(self._carry, near, far)
                 self._start(self._carry, far, near)
 
