@@ -79,12 +79,16 @@ class Servers:
 @pytest.fixture
 def pods(networks_are_allowed: None) -> Iterator[Network]:
     with network() as pods:
-        skip_without_packet_filter(pods)
         yield pods
 
 
 @pytest.fixture
-def servers(pods: Network, programs: Programs) -> Servers:
+def packet_filter(pods: Network) -> None:
+    skip_without_packet_filter(pods)
+
+
+@pytest.fixture
+def servers(pods: Network, packet_filter: None, programs: Programs) -> Servers:
     return Servers(pods, programs)
 
 
@@ -140,7 +144,7 @@ def wait_for_nodes(monitor: Monitor, domain_id: int, *others: str) -> None:
     monitor.scrape_until(lambda scrape: node_names(scrape, domain_id) == names, f"the nodes {names}")
 
 
-def test_policies_by_port(pods: Network, servers: Servers, programs: Programs, domain_id: int) -> None:
+def test_policies_by_port(pods: Network, packet_filter: None, programs: Programs, domain_id: int) -> None:
     """The three nodes of a pod hear their robot through policies, which drop nothing of what they need."""
     server_pod, robot_pod, nodes_pod, nameless_pod, misled_pod = (pods.pod() for _ in range(5))
     ports = domain_ports(domain_id)
@@ -217,7 +221,7 @@ def wait_until_unity_hears(bridge_pod: Host) -> None:
 
 
 def test_whatever_of_a_robot_is_killed_comes_back(pods: Network, servers: Servers, programs: Programs) -> None:
-    """Nodes where they were, as containers that are started again; the robot in a new pod, found by the other server."""
+    """Nodes where they were, as containers that are started again; the robot in a new pod, without its server."""
     servers.start(0)
     servers.start(1)
     nodes_pod, bridge_pod = pods.pod(), pods.pod()
