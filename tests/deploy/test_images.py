@@ -238,4 +238,4 @@ def test_scanners_and_lawyers_find_what_the_nodes_image_is_made_of(images: None)
     assert {"/etc/os-release", "/var/lib/dpkg/status.d/libc6", "/usr/share/doc/libc6/copyright"} <= files
     assert "/opt/digital_twin_simulation/share/digital_twin_simulation/licences/LICENSE" in files
     if FROM_SOURCE:
-        assert any("/licences/r2r-" in path for path in files)
+        assert any("/licences/tokio-" in path for path in files)
