@@ -53,6 +53,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in prepare_tools().items():
             patch.setenv(name, value)
+        # What a build has left that did not come to its end.
+        run(["buildah", "rm", "--all"])
         make_base()
         bases = {"BASE_IMAGE": BASE_IMAGE, "RUST_IMAGE": RUST_IMAGE}
         options = [POLICY, "--pull-never", *(f"--build-arg={name}={image}" for name, image in bases.items())]
