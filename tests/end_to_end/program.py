@@ -86,7 +86,7 @@ class Ended:
     stderr: str
 
 
-def run_program(arguments: Arguments, domain_id: int) -> Ended:
+def run_program(arguments: CommandLine, domain_id: int) -> Ended:
     """Runs a program that is expected to end by itself."""
     try:
         run = subprocess.run(

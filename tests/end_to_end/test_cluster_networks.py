@@ -14,9 +14,11 @@ import test_networks
 from cluster import NODE_NAMES_PORTS, Policy, Services, domain_ports, server_policy, skip_without_packet_filter
 from documented import NETWORKS_PAGE
 from domain import reserved_domain_id
+from exporter import PROGRAM as EXPORTER_PROGRAM
 from exporter import TOPIC, Exporter
 from hosted import (
     DISCOVERY_PORT,
+    Placed,
     Programs,
     discovery_server_at,
     fast_dds_of_jazzy,
@@ -26,8 +28,9 @@ from hosted import (
 )
 from monitor import Monitor
 from network import Host, Network, network
-from program import Program, end_all
+from program import Program, end_all, run_program
 from unity import RECEIVE_BYTES, Speech
+from waiting import wait_until
 
 pytestmark = [fast_dds_of_jazzy, needs_discovery_server]
 
@@ -130,11 +133,16 @@ def test_names_of_discovery_servers(pods: Network, servers: Servers, programs: P
     # Without a server of names no answer is waited for.
     pod.run(f"mount --bind '{names}' /etc/hosts && mount --bind /dev/null /etc/resolv.conf")
     exporter = programs.exporter(pod, **settings(f"server0:{DISCOVERY_PORT}"))
-    misled = programs.exporter(pod, **settings(f"server0:{DISCOVERY_PORT}", f"nowhere.invalid:{DISCOVERY_PORT}"))
+    misleading = settings(f"server0:{DISCOVERY_PORT}", f"nowhere.invalid:{DISCOVERY_PORT}")
+    misled = programs.robot(pod, **misleading)
+    wait_until(lambda: "Wrong domain name" in misled.stderr, "what Fast DDS says of it")
     programs.robot(pods.pod(), **SETTINGS)
     wait_for_more(exporter)
-    assert misled.scrape().status(TOPIC) == "no_publisher"
-    assert "Wrong domain name" in misled.stderr
+    assert exporter.scrape().publishers(TOPIC) == 1
+
+    ended = run_program(Placed(pod, [str(EXPORTER_PROGRAM)], misleading), programs.domain_id)
+    assert ended.exit_code == 1
+    assert 'no host "nowhere.invalid"' in ended.stderr
 
 
 def wait_for_nodes(monitor: Monitor, domain_id: int, *others: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from domain import PORT_BASE, PORTS_PER_DOMAIN
-from exporter import Exporter, StartExporter
+from exporter import Exporter, RunExporter, StartExporter
 
 pytestmark = pytest.mark.skipif(
     get_rmw_implementation_identifier() != "rmw_fastrtps_cpp"
@@ -120,6 +120,17 @@ def test_a_discovery_server_wins(
     start_exporter()
 
     assert not temporary_directory.was_written_to()
+
+
+def test_a_discovery_server_that_nobody_knows_is_named(
+    run_to_the_end: RunExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROS_DISCOVERY_SERVER", "127.0.0.1:47822;$(NOT_EXPANDED):11811")
+
+    ended = run_to_the_end()
+
+    assert ended.exit_code == 1
+    assert 'no host "$(NOT_EXPANDED)"' in ended.stderr
 
 
 def test_it_starts_where_no_file_can_be_written(start_exporter: StartExporter, monkeypatch: pytest.MonkeyPatch) -> None:

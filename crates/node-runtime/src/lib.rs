@@ -7,6 +7,7 @@
 mod arguments;
 mod clock;
 mod diagnostics;
+mod discovery_servers;
 mod failure;
 mod parameters;
 mod process;

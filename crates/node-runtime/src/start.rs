@@ -9,7 +9,7 @@ use ros_observer::{Context, Node};
 
 use crate::arguments::{Arguments, Format, NodeInfo};
 use crate::serve::WebSettings;
-use crate::{Declaration, Failure, Parameters, telemetry};
+use crate::{Declaration, Failure, Parameters, discovery_servers, telemetry};
 
 /// A node that is configured and has joined the graph.
 pub struct Startup {
@@ -80,6 +80,7 @@ fn start(info: &NodeInfo, declarations: Vec<Declaration>, arguments: Arguments) 
     let context =
         Context::new(&arguments.ros, None).map_err(|error| Failure::Configuration(vec![error.to_string()]))?;
     telemetry::init(arguments.log, context.log_level());
+    discovery_servers::check()?;
     // Only the node knows its name after remapping, by which parameter files address it.
     let node = Node::new(&context, info.name, "/")?;
     let name = node.fully_qualified_name();
