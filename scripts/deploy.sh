@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Deploys the Helm chart to the cluster that kubectl speaks to: looks at the tools and the cluster first and tells all
 # faults at once, then installs or upgrades, waits until everything is ready and prints where it is. What does not
-# become ready is rolled back. `scripts/deploy.sh --help` lists the options. docs/kubernetes.md tells the rest.
+# become ready is rolled back. `scripts/deploy.sh --help` lists the options. docs/deploying.md tells the rest.
 #
 # Exit codes: 0 done, 1 a fault of tools, cluster or deployment, 64 bad usage.
 set -euo pipefail

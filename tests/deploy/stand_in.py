@@ -38,7 +38,7 @@ MORE_SETUP = 'export PYTHONPATH="/opt/ros/jazzy/lib/python3.{minor}/site-package
 
 
 CONTAINERS_CONF = """[containers]
-# Sessions of a machine may be allowed less than what podman would set.
+# A shell may be allowed less than what podman would set.
 default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 log_driver = "none"
 [engine]

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from chart import CHART, Object, Values, named, of_kind, render, values_of
+from chart import CHART, Object, Values, helm, named, of_kind, render, values_of
 
 ON: Values = {"persistence": {"enabled": True}, "backup": {"enabled": True}}
 SECRETS = {"S3_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "RESTIC_PASSWORD"}
@@ -80,10 +80,10 @@ def test_a_restore_is_asked_for_and_happens_once_for_the_same_values() -> None:
     ],
 )
 def test_wrong_values_are_refused(backup: Object) -> None:
-    with pytest.raises(Exception, match=r"backup"):
+    with pytest.raises(helm.HelmError, match=r"at '/backup"):
         render({**ON, "backup": {"enabled": True, **backup}})
 
 
 def test_there_is_no_backup_without_a_volume() -> None:
-    with pytest.raises(Exception, match=r"persistence\.enabled"):
+    with pytest.raises(helm.HelmError, match=r"persistence\.enabled"):
         render({"backup": {"enabled": True}})

@@ -1,6 +1,7 @@
 """The programs of the pods: they take what the chart tells them, and are told what the launch files tell them."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -164,6 +165,14 @@ def test_differences_are_flags_of_the_physics() -> None:
     found = render({"robots": [{"name": "a", "simulator": {"type": "physics", "physics": differences}}]})
     arguments = pod("digital-twin-simulation-a", found).containers[0]["args"]
     assert {"--friction-scale=2", "--command-delay=0.08", "--rate=200", "--seed=12345678", "--namespace=twin"} <= set(arguments)
+
+
+@pytest.mark.parametrize("namespace", ["", "cell1"])
+def test_ros2_launch_takes_every_argument_of_gazebo(namespace: str) -> None:
+    """It refuses one without a value."""
+    found = render({"robots": [{"name": "a", "rosNamespace": namespace}]})
+    for argument in pod("digital-twin-simulation-a", found).containers[0]["args"]:
+        assert re.fullmatch(r"\w+:=.+", argument), argument
 
 
 def test_gazebo_is_launched_without_what_is_in_other_pods() -> None:

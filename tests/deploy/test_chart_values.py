@@ -59,6 +59,7 @@ BAD_VALUES: list[tuple[dict[str, Any], str]] = [
     ({"robots": [A, {"name": "b", "domainId": 1, "rosNamespace": "twin"}]}, r"domainId 1 and ROS namespace /twin of robots"),
     ({"robots": [{**A, "recording": {"enabled": True}}]}, r"robots\[0\] \(a\).*persistence.enabled"),
     ({"robots": [{**A, "robot": "physics", "externalCidrs": ["10.0.0.0/8"]}]}, r"robots\[0\] \(a\) has externalCidrs"),
+    ({"robots": [{**A, "unityBridge": {"service": {"type": "LoadBalancer"}}}]}, r"robots\[0\] \(a\).*sourceRanges"),
     ({"robots": [{**A, "unityBridge": {"autoscaling": {"minReplicas": 9}}}]}, r"robots\[0\] \(a\).*minReplicas"),
     ({"logCollector": {"enabled": True}}, "logCollector.elasticsearch.host or logCollector.loki.host"),
     ({"priorityClasses": {"create": True}}, "priorityClasses.auxiliary.name"),

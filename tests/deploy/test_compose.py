@@ -3,11 +3,13 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
 
 from compose import COMPOSE, DIRECTORY, MONITORING, services
+from program import REPOSITORY
 
 SERVICES = services()
 NODES = {"ros-metrics-exporter": 8000, "synchronization-node": 8001, "monitoring-node": 8002, "unity-bridge-node": 8003}
@@ -43,7 +45,7 @@ def test_nobody_has_a_default_password() -> None:
 def test_prometheus_scrapes_every_node_and_tells_alertmanager() -> None:
     config = yaml.safe_load((MONITORING / "prometheus" / "prometheus.yml").read_text())
     jobs = {job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]}
-    assert set(jobs["digital-twin"]) == {f"{name}:{port}" for name, port in NODES.items()}
+    assert {name: jobs[name] for name in NODES} == {name: [f"{name}:{port}"] for name, port in NODES.items()}
     [alertmanagers] = config["alerting"]["alertmanagers"]
     targets = [target for job in jobs.values() for target in job] + alertmanagers["static_configs"][0]["targets"]
     assert {target.split(":")[0] for target in targets} <= {*SERVICES, "localhost"}
@@ -59,16 +61,35 @@ def test_grafana_finds_prometheus_and_its_dashboards() -> None:
     assert any(volume.split(":")[1] == provider["options"]["path"] for volume in SERVICES["grafana"]["volumes"])
 
 
+def mounted(service: str, folder: str, root: Path) -> Path:
+    """What a service sees in a folder, below another root."""
+    for source, place, *_ in (volume.split(":") for volume in SERVICES[service]["volumes"]):
+        if place.startswith(folder):
+            (root / place[1:]).parent.mkdir(parents=True, exist_ok=True)
+            (root / place[1:]).symlink_to((DIRECTORY / source).resolve())
+    return root / folder[1:]
+
+
 @pytest.mark.parametrize(
-    "command",
+    ("service", "folder", "command"),
     [
-        ["promtool", "check", "config", str(MONITORING / "prometheus" / "prometheus.yml")],
-        ["amtool", "check-config", str(MONITORING / "alertmanager" / "alertmanager.yml")],
+        ("prometheus", "/etc/prometheus", ["promtool", "check", "config", "prometheus.yml"]),
+        ("alertmanager", "/etc/alertmanager", ["amtool", "check-config", "alertmanager.yml"]),
     ],
-    ids=lambda command: command[0],
 )
-def test_their_own_tools_accept_the_configurations(command: list[str]) -> None:
+def test_their_own_tools_accept_the_configurations(
+    service: str, folder: str, command: list[str], tmp_path: Path
+) -> None:
     if shutil.which(command[0]) is None:
         pytest.skip(f"no {command[0]} here: scripts/install-test-tools.sh")
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=30.0)
+    place = mounted(service, folder, tmp_path)
+    checked = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=30.0)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_rules_and_dashboards_are_of_jobs_that_are_scraped() -> None:
+    config = yaml.safe_load((MONITORING / "prometheus" / "prometheus.yml").read_text())
+    scraped = {job["job_name"] for job in config["scrape_configs"]}
+    files = [path for path in (REPOSITORY / "deploy" / "helm" / "digital-twin" / "files").rglob("*") if path.is_file()]
+    told = {job for path in files for jobs in re.findall(r'job=~?\\?"([\w|-]+)', path.read_text()) for job in jobs.split("|")}
+    assert told and told <= scraped, told - scraped

@@ -32,6 +32,9 @@
 {{- if and $robot.recording.enabled (not $.Values.persistence.enabled) -}}
 {{- fail (printf "%s is recorded, and there is no volume to record to: set persistence.enabled" $here) -}}
 {{- end -}}
+{{- if and (ne $robot.unityBridge.service.type "ClusterIP") (not $robot.unityBridge.service.sourceRanges) -}}
+{{- fail (printf "%s: unityBridge.service.sourceRanges names nobody, and without it the %s lets in everybody" $here $robot.unityBridge.service.type) -}}
+{{- end -}}
 {{- if and $robot.externalCidrs (eq $robot.robot "physics") -}}
 {{- fail (printf "%s has externalCidrs, and robot: physics is in the cluster" $here) -}}
 {{- end -}}
@@ -74,7 +77,7 @@
 
 {{/*
 What joins a container to the robot's ROS graph. By addresses: a name that does not resolve at the start would leave a
-program without discovery for ever, and without a word.
+program that is not one of ours without discovery for ever.
 */}}
 {{- define "digital-twin.rosEnvironment" -}}
 {{- $first := include "digital-twin.discoveryHost" (dict "robot" .robot "server" 0) -}}

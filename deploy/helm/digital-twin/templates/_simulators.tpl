@@ -56,7 +56,9 @@ imagePullPolicy: {{ .root.Values.images.pullPolicy }}
 command: [ros2, launch, digital_twin_simulation, digital_twin_complete.launch.py]
 args:
   - simulator:=gazebo
-  - namespace:={{ .robot.rosNamespace }}
+  {{- with .robot.rosNamespace }}
+  - namespace:={{ . }}
+  {{- end }}
   - headless:=true
   - gpu:={{ $simulator.gpu.enabled }}
   {{- with $simulator.world }}
