@@ -218,8 +218,8 @@ fn a_twin_that_is_late_has_not_diverged_before_its_lag_is_known() {
 #[test]
 fn a_twin_that_moves_otherwise_has_diverged_once_a_lag_would_have_shown() {
     let mut synchronizer = Synchronizer::new(Settings::default());
-    let mut id = |source| synchronizer.joint(source, "arm").expect("room").expect("it is followed");
-    let ids = Source::ALL.map(|source| id(source));
+    let id = |source| synchronizer.joint(source, "arm").expect("room").expect("it is followed");
+    let ids = Source::ALL.map(id);
     let diverged_ms = (0..8_000_i64).find(|now_ms| {
         let seconds = *now_ms as f64 / 1e3;
         // Not alike whatever the lag.
