@@ -19,6 +19,7 @@ from scrape import Scrape
 from waiting import wait_until
 from web import Address, request
 
+SIMULATION = REPOSITORY / "simulation"
 SHARE = "/opt/digital_twin_simulation/share/digital_twin_simulation"
 VARIABLE = re.compile(r"\$\((\w+)\)")
 
@@ -97,9 +98,10 @@ class Container:
 
 def executable(program: str) -> list[str]:
     """The programs of the images that are built here or that ROS brings."""
-    if program == "physics_twin.py":
-        return [sys.executable, str(REPOSITORY / "simulation" / program)]
-    return [str(RELEASE / program)] if (RELEASE / program).is_file() else [program]
+    if program.endswith(".py"):
+        return [sys.executable, str(SIMULATION / program)]
+    built = [folder / program for folder in (RELEASE, SIMULATION) if (folder / program).is_file()]
+    return [str(built[0])] if built else [program]
 
 
 class Running(Program):
