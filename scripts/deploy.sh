@@ -175,11 +175,20 @@ render() {
         --kube-version "1.$server_minor.0" --api-versions "$kinds")" || die "the chart does not take these values"
 }
 
-# Of every rendered object: its kind, with its group as kubectl has it; one a line.
+# Of every rendered object: its kind, with its group as kubectl has it, and its namespace, if it is in one; one a line.
 rendered_kinds() {
-    awk '/^apiVersion:/ { group = $2; if (!sub(/\/.*/, "", group)) group = "" }
+    awk 'function finish() { if (kind) print kind (group ? "." group : ""), place; group = kind = place = "" }
+         /^---/ { finish() }
+         /^apiVersion:/ { if (split($2, parts, "/") == 2) group = parts[1] }
          /^kind:/ { kind = tolower($2) }
-         /^metadata:/ { print kind (group == "" ? "" : "." group) }' <<<"$manifest" | sort -u
+         /^[^ ]/ { in_metadata = $1 == "metadata:" }
+         /^  namespace:/ && in_metadata { place = $2; gsub(/"/, "", place) }
+         END { finish() }' <<<"$manifest" | sort -u
+}
+
+# Those that objects are put into beside the release's own.
+other_namespaces() {
+    rendered_kinds | awk -v own="$namespace" 'NF == 2 && $2 != own { print $2 }' | sort -u
 }
 
 # The values of a field of the rendered objects, each once.
@@ -189,16 +198,20 @@ rendered_values() { # FIELD
 
 # Helm keeps what it has installed in Secrets.
 check_rights() {
-    local kind verb
-    for kind in secret $(rendered_kinds); do
+    local kind place verb
+    while read -r kind place; do
         for verb in create patch; do
-            may "$verb" "$kind" || fault "not allowed: $verb $kind in $namespace (ask for a role that has it)"
+            may "$verb" "$kind" "$place" ||
+                fault "not allowed: $verb $kind in ${place:-the cluster} (ask for a role that has it)"
         done
-    done
+    done < <(echo "secret $namespace" && rendered_kinds)
 }
 
-may() { # VERB KIND
-    run_kubectl auth can-i "$1" "$2" --namespace "$namespace" --quiet 2>/dev/null
+# A right to what is in no namespace is one in all of them: a role within one does not give it.
+may() { # VERB KIND [NAMESPACE]
+    local where="--all-namespaces"
+    [ -z "${3-}" ] || where="--namespace=$3"
+    run_kubectl auth can-i "$1" "$2" "$where" --quiet 2>/dev/null </dev/null
 }
 
 check_namespace() {
@@ -220,6 +233,15 @@ check_namespace() {
         --output='jsonpath={.metadata.labels.pod-security\.kubernetes\.io/enforce}')"
     [ "$level" = restricted ] || echo "note: the namespace $namespace does not enforce Pod Security 'restricted'," \
         "which all pods of the chart keep to (label pod-security.kubernetes.io/enforce)" >&2
+}
+
+# helm makes none of these.
+check_other_namespaces() {
+    local other
+    for other in $(other_namespaces); do
+        finds . namespace "$other" --output=name ||
+            fault "there is no namespace $other, which the values put objects into: make it, or name another one"
+    done
 }
 
 # Whether `kubectl get` answers something like the pattern. What we may not look at is taken to be there, and told.
@@ -285,6 +307,7 @@ check_everything() {
     check_cluster
     render
     check_namespace
+    check_other_namespaces
     check_rights
     check_gpus
     check_storage
@@ -324,7 +347,8 @@ dry_run() {
         strategy="client"
         echo "note: the namespace $namespace is not there yet: objects are held against the schemas alone" >&2
     fi
-    run_kubectl apply --namespace "$namespace" --dry-run="$strategy" --validate=strict --filename=- <<<"$manifest" ||
+    # Each object names its namespace; with one of the command line those of others would be refused.
+    run_kubectl apply --dry-run="$strategy" --validate=strict --filename=- <<<"$manifest" ||
         die "the cluster would not take it"
     echo "dry run: nothing was changed"
 }

@@ -48,10 +48,10 @@ def merge(under: Any, over: Any) -> Any:
     return {**under, **{key: merge(under.get(key), value) for key, value in over.items()}}
 
 
-def render(values: Values, apis: Sequence[str] = ()) -> list[Object]:
-    """`apis` are those that the cluster has beside Kubernetes's own."""
-    options = {"name": RELEASE, "namespace": NAMESPACE, "api_versions": list(apis)}
-    # Chart.render does the same, and knows of no api_versions, which the library under it does.
+def render(values: Values, apis: Sequence[str] = (), kubernetes: str = "") -> list[Object]:
+    """`apis` are those that the cluster has beside Kubernetes's own; `kubernetes` is its version, Helm's newest by default."""
+    options = {"name": RELEASE, "namespace": NAMESPACE, "api_versions": list(apis), "kube_version": kubernetes}
+    # Chart.render does the same, and knows of neither, which the library under it does.
     arguments = (loaded()._raw(), json.dumps(dict(values)), json.dumps(options))
     rendered = json.loads(helm._native.call_string("helm_render", *arguments))
     texts = [text for template, text in sorted(rendered.items()) if template.endswith(".yaml")]
@@ -59,9 +59,9 @@ def render(values: Values, apis: Sequence[str] = ()) -> list[Object]:
 
 
 @cache
-def objects(name: str) -> tuple[Object, ...]:
+def objects(name: str, kubernetes: str = "") -> tuple[Object, ...]:
     """Of one of VALUE_SETS."""
-    return tuple(render(values_of(name)))
+    return tuple(render(values_of(name), kubernetes=kubernetes))
 
 
 def of_kind(kind: str, found: Sequence[Object]) -> list[Object]:
@@ -124,6 +124,12 @@ def pods(found: Sequence[Object]) -> Iterator[Pod]:
 def pod(name: str, found: Sequence[Object]) -> Pod:
     """Of the controller of this name."""
     return next(one for one in pods(found) if one.owner["metadata"]["name"] == name)
+
+
+def sleep_before_the_end_s(container: Object) -> int:
+    """Of its preStop hook; the chart has none of another kind."""
+    seconds: int = container["lifecycle"]["preStop"]["sleep"]["seconds"] if "lifecycle" in container else 0
+    return seconds
 
 
 def matches(selector: Object, labels: Mapping[str, str]) -> bool:

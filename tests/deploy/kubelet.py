@@ -16,10 +16,17 @@ from hosted import SETTINGS
 from network import Host
 from program import RELEASE, Program
 from scrape import Scrape
+from waiting import wait_until
 from web import Address, request
 
+SIMULATION = REPOSITORY / "simulation"
 SHARE = "/opt/digital_twin_simulation/share/digital_twin_simulation"
 VARIABLE = re.compile(r"\$\((\w+)\)")
+
+
+def service_variable(service: str) -> str:
+    """Where pods find the address of a Service."""
+    return f"{service.upper().replace('-', '_')}_SERVICE_HOST"
 
 
 @dataclass(frozen=True)
@@ -91,9 +98,10 @@ class Container:
 
 def executable(program: str) -> list[str]:
     """The programs of the images that are built here or that ROS brings."""
-    if program == "physics_twin.py":
-        return [sys.executable, str(REPOSITORY / "simulation" / program)]
-    return [str(RELEASE / program)] if (RELEASE / program).is_file() else [program]
+    if program.endswith(".py"):
+        return [sys.executable, str(SIMULATION / program)]
+    built = [folder / program for folder in (RELEASE, SIMULATION) if (folder / program).is_file()]
+    return [str(built[0])] if built else [program]
 
 
 class Running(Program):
@@ -106,6 +114,11 @@ class Running(Program):
     def passes(self, probe_name: str) -> bool:
         self.assert_runs()
         return self.container.passes(self.container.spec[probe_name])
+
+    def wait_until_told(self, series: Sequence[tuple[str, Mapping[str, str]]]) -> None:
+        """Waits until these series of a node are 1."""
+        for name, labels in series:
+            wait_until(lambda: self.scrape().get(name, **labels) == 1.0, f"{name} {labels}", details=lambda: self.stderr)
 
     def scrape(self) -> Scrape:
         """Of the first port, which is that of the metrics."""

@@ -48,6 +48,7 @@ RESOURCES = {
     ],
     "apps/v1": [("Deployment", "s", True)],
     "node.k8s.io/v1": [("RuntimeClass", "es", False)],
+    "scheduling.k8s.io/v1": [("PriorityClass", "es", False)],
     "storage.k8s.io/v1": [("StorageClass", "es", False)],
 }
 
@@ -72,8 +73,8 @@ class MockKubernetes:
     hanging: set[str] = field(default_factory=set)
     # Where the ports of pods really are.
     forwards: dict[tuple[str, int], Address] = field(default_factory=dict)
-    # Of whoever asks what he may: verbs and resources.
-    denied: set[tuple[str, str]] = field(default_factory=set)
+    # Of whoever asks what he may: verb, resource and, where it is denied there alone, namespace.
+    denied: set[tuple[str, ...]] = field(default_factory=set)
     asked: list[Asked] = field(default_factory=list)
 
     def __enter__(self) -> "MockKubernetes":
@@ -191,7 +192,7 @@ class Handler(BaseHTTPRequestHandler):
         """Whether something is allowed; nothing else is posted here. It comes as protobuf, which has the words in it."""
         review = self.rfile.read(int(self.headers["Content-Length"]))
         denied = self.server.kubernetes.denied
-        allowed = not any(verb.encode() in review and resource.encode() in review for verb, resource in denied)
+        allowed = not any(all(word.encode() in review for word in words) for words in denied)
         kind = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1"}
         self.answer(HTTPStatus.CREATED, {**kind, "spec": {}, "status": {"allowed": allowed}})
 

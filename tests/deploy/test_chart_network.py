@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from chart import NAMESPACE, VALUE_SETS, Object, Pod, matches, objects, of_kind, pods, render
+from chart import NAMESPACE, VALUE_SETS, Object, Pod, matches, objects, of_kind, pods, render, values_of
 
 # DDSI-RTPS 2.5, 9.6.2.
 PORT_BASE = 7400
@@ -173,6 +173,17 @@ def test_a_robot_outside_speaks_dds_and_nothing_else() -> None:
     assert not is_allowed(found, core, robot, "TCP", 22)
 
 
+def test_a_log_collector_goes_to_its_stores_and_nobody_comes_to_it() -> None:
+    found = objects("operator")
+    (collector,) = [as_peer(one) for one in pods(found) if "log-collector" in one.name]
+    stores = {9200: Peer("logging", (("app", "elasticsearch"),)), 3100: INTERNET, 53: DNS}
+    for port, store in stores.items():
+        assert is_allowed(found, collector, store, "TCP", port), port
+    assert not is_allowed(found, collector, INTERNET, "TCP", 443)
+    assert not is_allowed(found, collector, PROMETHEUS, "TCP", 53)
+    assert not is_allowed(found, PROMETHEUS, collector, "TCP", 2020)
+
+
 def test_without_policies_there_are_none() -> None:
-    values: Mapping[str, object] = {"networkPolicy": {"enabled": False}}
+    values: Mapping[str, object] = {**values_of("operator"), "networkPolicy": {"enabled": False}}
     assert of_kind("NetworkPolicy", render(values)) == []

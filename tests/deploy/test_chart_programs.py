@@ -1,8 +1,6 @@
 """The programs of the pods: they take what the chart tells them, and are told what the launch files tell them."""
 
-import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,8 @@ import yaml
 
 import network
 from chart import REPOSITORY, Object, Pod, named, pod, pods, render
-from hosted import DISCOVERY_SERVER_PROGRAM
-from kubelet import Container, Running
+from hosted import fast_dds_of_jazzy, needs_discovery_server
+from kubelet import Container, Running, service_variable
 from mock_launch import Node, launched
 from program import end_all
 from waiting import wait_until
@@ -52,7 +50,7 @@ def running(hosts: Sequence[network.Host], tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros-log"))
     found = render(VALUES)
     placed = list(zip(pods(found), hosts, strict=True))
-    addresses = {service_variable(one): host.address for one, host in placed}
+    addresses = {service_variable(one.owner["metadata"]["name"]): host.address for one, host in placed}
     started: dict[str, Running] = {}
     try:
         for one, host in placed:
@@ -66,21 +64,16 @@ def running(hosts: Sequence[network.Host], tmp_path: Path, monkeypatch: pytest.M
         end_all(list(started.values()))
 
 
-def service_variable(one: Pod) -> str:
-    """What a Service of this name has in every pod."""
-    return f"{one.owner['metadata']['name'].upper().replace('-', '_')}_SERVICE_HOST"
-
-
-@pytest.mark.skipif(os.environ["ROS_DISTRO"] != "jazzy", reason="the chart is for Fast DDS as Jazzy has it")
-@pytest.mark.skipif(not shutil.which(DISCOVERY_SERVER_PROGRAM), reason=f"no {DISCOVERY_SERVER_PROGRAM} here")
+@fast_dds_of_jazzy
+@needs_discovery_server
 def test_a_whole_robot_becomes_ready_and_its_twin_follows(running: dict[str, Running]) -> None:
     for name, one in running.items():
         for probe in PROBES:
             wait_until(lambda: one.passes(probe), f"{probe} of {name}", details=lambda: one.stderr)
-    wait_until_told(running["digital-twin-core-arm/ros-metrics-exporter"], TOPICS_OF_ROBOT_AND_TWIN)
-    wait_until_told(running["digital-twin-core-arm/synchronization-node"], [("ros_twin_state", {"state": "SYNCED"})])
+    running["digital-twin-core-arm/ros-metrics-exporter"].wait_until_told(TOPICS_OF_ROBOT_AND_TWIN)
+    running["digital-twin-core-arm/synchronization-node"].wait_until_told([("ros_twin_state", {"state": "SYNCED"})])
     # It is told of everybody's topics, and of the names of their nodes.
-    wait_until_told(running["digital-twin-core-arm/monitoring-node"], SEEN_BY_WHO_WATCHES)
+    running["digital-twin-core-arm/monitoring-node"].wait_until_told(SEEN_BY_WHO_WATCHES)
     running["unity-bridge-arm/unity-bridge-node"].container.host.connect(10000).close()
 
 
@@ -96,14 +89,6 @@ SEEN_BY_WHO_WATCHES = [
         for node in ("physics_twin", "twin/physics_twin", "unity_bridge_node")
     ),
 ]
-
-
-def wait_until_told(node: Running, series: Sequence[tuple[str, Mapping[str, str]]]) -> None:
-    """Waits until these series of a node are 1."""
-    for name, labels in series:
-        wait_until(
-            lambda: node.scrape().get(name, **labels) == 1.0, f"{name} {labels}", details=lambda: node.stderr
-        )
 
 
 # --- What the nodes are told -----------------------------------------------------------------------------------------

@@ -23,12 +23,31 @@ MOCK = Path(__file__).with_name("mock_tool.sh")
 
 needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
 
-CONFIG_MAP = "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\n"
+CONFIG_MAP = """---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: settings
+  namespace: digital-twin-system
+"""
+OF_OTHER_PLACES = """---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: prometheus-config
+  namespace: "monitoring"
+---
+apiVersion: scheduling.k8s.io/v1
+kind: PriorityClass
+metadata:
+  name: digital-twin-robot
+"""
 GAZEBO = """---
 apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: gazebo
+  namespace: digital-twin-system
 spec:
   template:
     spec:
@@ -38,7 +57,15 @@ spec:
             limits:
               nvidia.com/gpu: 1
 """
-CLAIM = "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata:\n  name: data\nspec:\n  resources: {}\n"
+CLAIM = """---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: data
+  namespace: digital-twin-system
+spec:
+  resources: {}
+"""
 CLAIM_OF_A_CLASS = f'{CLAIM}  storageClassName: "fast"\n'
 
 Answer = tuple[str, int, str]
@@ -237,6 +264,27 @@ def test_what_is_there_is_no_fault(deploy: Deploy) -> None:
     assert (done.exit_code, done.stderr) == (0, "")
 
 
+def test_rights_are_asked_where_each_object_will_be(deploy: Deploy) -> None:
+    deploy.answers = [
+        ("helm .* template ", 0, CONFIG_MAP + OF_OTHER_PLACES),
+        ("kubectl .*get namespace monitoring ", 0, "namespace/monitoring"),
+        ("kubectl .*auth can-i create configmap --namespace=monitoring ", 1, ""),
+        # Who may all within a namespace may not make what is in none.
+        ("kubectl .*auth can-i patch priorityclass.scheduling.k8s.io --all-namespaces ", 1, ""),
+    ]
+    assert [fault.partition(" (")[0] for fault in deploy().faults] == [
+        "error: not allowed: create configmap in monitoring",
+        "error: not allowed: patch priorityclass.scheduling.k8s.io in the cluster",
+    ]
+
+
+def test_a_namespace_of_others_has_to_be_there(deploy: Deploy) -> None:
+    deploy.answers = [("helm .* template ", 0, CONFIG_MAP + OF_OTHER_PLACES)]
+    done = deploy()
+    assert (done.exit_code, done.changes) == (1, [])
+    assert [fault.partition(",")[0] for fault in done.faults] == ["error: there is no namespace monitoring"]
+
+
 def test_a_claim_that_names_its_class_needs_no_default_one(deploy: Deploy) -> None:
     deploy.answers = [
         ("helm .* template ", 0, CLAIM_OF_A_CLASS),
@@ -377,7 +425,7 @@ def service(name: str, kind: str, address: str | None, *ports: tuple[str, int]) 
 
 @needs_kubectl
 def test_a_real_kubectl_takes_what_it_is_asked(real: Deploy, tmp_path: Path) -> None:
-    real.answers = [("helm .* template ", 0, GAZEBO + CLAIM + CLAIM_OF_A_CLASS)]
+    real.answers = [("helm .* template ", 0, GAZEBO + CLAIM + CLAIM_OF_A_CLASS + OF_OTHER_PLACES)]
     enforced = {"pod-security.kubernetes.io/enforce": "restricted"}
     namespace = {"metadata": {"name": "digital-twin-system", "labels": enforced}}
     default = {"storageclass.kubernetes.io/is-default-class": "true"}
@@ -387,10 +435,17 @@ def test_a_real_kubectl_takes_what_it_is_asked(real: Deploy, tmp_path: Path) -> 
     with MockKubernetes() as kubernetes:
         arguments = (f"--kubeconfig={kubernetes.kubeconfig(tmp_path)}", "--context=mock")
         kubernetes.discover()
-        kubernetes.denied = {("create", "namespaces"), ("create", "secrets"), ("patch", "deployments")}
+        kubernetes.denied = {
+            ("create", "namespaces"),
+            ("create", "secrets", "digital-twin-system"),
+            ("patch", "deployments"),
+            ("create", "configmaps", "monitoring"),
+        }
         faults = real(*arguments).faults
         assert [fault.split(":")[1].strip().split(" (")[0] for fault in faults] == [
             "there is no namespace digital-twin-system, and making it is not allowed",
+            "there is no namespace monitoring, which the values put objects into",
+            "not allowed",
             "not allowed",
             "not allowed",
             "Gazebo asks for a GPU and no node offers nvidia.com/gpu",
@@ -400,7 +455,7 @@ def test_a_real_kubectl_takes_what_it_is_asked(real: Deploy, tmp_path: Path) -> 
         ], faults
 
         kubernetes.denied = set()
-        kubernetes.add("/api/v1/namespaces", namespace)
+        kubernetes.add("/api/v1/namespaces", namespace, {"metadata": {"name": "monitoring"}})
         kubernetes.add("/api/v1/nodes", node("plain"), gpu_node)
         kubernetes.add("/apis/node.k8s.io/v1/runtimeclasses", {"metadata": {"name": "nvidia"}})
         kubernetes.add("/apis/storage.k8s.io/v1/storageclasses", default_class, {"metadata": {"name": "fast"}})

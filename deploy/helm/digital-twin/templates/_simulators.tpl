@@ -28,13 +28,13 @@ args:
   - --log-level
   - {{ .root.Values.log.level }}
 env: {{- include "digital-twin.rosEnvironment" . | nindent 2 }}
-# The physics touches the file once a second.
 startupProbe:
-  exec: {command: [test, -e, /tmp/alive]}
+  exec: {command: &alive [physics_probe.sh, /tmp/alive]}
   periodSeconds: 1
+  timeoutSeconds: 5
   failureThreshold: 60
 readinessProbe:
-  exec: {command: &alive [bash, -c, 'test $(($(date +%s) - $(stat -c %Y /tmp/alive))) -le 10']}
+  exec: {command: *alive}
   periodSeconds: 5
   timeoutSeconds: 5
 livenessProbe:
