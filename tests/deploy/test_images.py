@@ -268,7 +268,7 @@ def test_a_write_elsewhere_fails(system: System) -> None:
 
 
 def test_the_robot_shows_that_it_is_alive(system: System) -> None:
-    kind, check = CONTENTS["robot"]["healthcheck"]["test"]
+    kind, check = services()["robot"]["healthcheck"]["test"]
     assert kind == "CMD-SHELL"
     assert system["robot"].execute("sh", "-c", check).returncode == 0
     # The other's probe is never asked: its file may grow old.
