@@ -41,7 +41,7 @@ render: setup ## deploy/kubernetes from the Helm chart, docs/values.md from the 
 images: ## nodes, physics and simulation, with docker or buildah (REGISTRY, TAG)
 	@scripts/images.sh
 
-images-test: build ## build nodes and physics from source, run and scrape them
+images-test: setup ## build nodes and physics from source, run and scrape them
 	@scripts/install-test-tools.sh
 	IMAGES_FROM_SOURCE=1 $(RUN) scripts/end-to-end.sh -s -k test_images
 

@@ -69,7 +69,7 @@ def documented_values() -> Iterator[tuple[str, str, str]]:
     for line in text.splitlines():
         if comment := re.match(r"\s*# -- (.*)", line):
             meaning = comment.group(1)
-        elif key := re.match(r"( *)([A-Za-z]+):", line):
+        elif key := re.match(r"( *)(\w+):", line):
             depth = len(key.group(1))
             parents = [parent for parent in parents if parent[0] < depth] + [(depth, key.group(2))]
             path = ".".join(name for _, name in parents)

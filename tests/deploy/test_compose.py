@@ -32,6 +32,26 @@ def test_a_service_may_do_no_more_than_it_has_to(name: str) -> None:
     assert re.search(r":v?\d+\.\d+\.\d+$", image), f"{image} is no certain version"
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_a_health_check_that_its_image_can_run(name: str) -> None:
+    """test_images.py runs those of our images."""
+    check = SERVICES[name]["healthcheck"]
+    kind, program, *arguments = check["test"]
+    assert check["interval"] and check["timeout"]
+    if "/nodes:" in SERVICES[name]["image"]:
+        assert kind == "CMD" and program in ("discovery_server_probe", "health_check"), "there is no shell in it"
+    port = NODES.get(name)
+    assert port is None or f"http://127.0.0.1:{port}" in arguments, "its own page"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_waits_for_what_there_is(name: str) -> None:
+    before = SERVICES[name].get("depends_on", {})
+    assert set(before) <= SERVICES.keys()
+    if "ROS_DISCOVERY_SERVER" in SERVICES[name].get("environment", {}):
+        assert before == {server: {"condition": "service_healthy"} for server in ("discovery-0", "discovery-1")}
+
+
 def test_nobody_has_a_default_password() -> None:
     text = COMPOSE.read_text()
     assert not re.search(r"(?i)password\S*:\s*[\"']?(admin|\$\{[^}]*:-)", text)

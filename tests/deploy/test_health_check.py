@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -125,9 +125,18 @@ def test_the_table_is_aligned_and_plain_where_nobody_sees_it(start_exporter: Sta
     assert summary == "not healthy: 1 unhealthy, 1 ok"
 
 
-def test_nobody_listens() -> None:
+def test_a_node_may_have_to_live_and_be_ready_alone(start_exporter: StartExporter) -> None:
+    exporter = start_exporter()
+    exporter.wait_for_status("no_publisher")
+    health = check_health("--endpoints", url(exporter), "--skip=metrics")
+    assert health.exit_code == EXIT_HEALTHY
+    assert health.rows == [("endpoint", str(exporter.address), "ok")]
+
+
+@pytest.mark.parametrize("more", [(), ("--skip=metrics",)])
+def test_nobody_listens(more: Sequence[str]) -> None:
     (port,) = free_ports(1)
-    health = check_health("--endpoints", f"http://127.0.0.1:{port}")
+    health = check_health("--endpoints", f"http://127.0.0.1:{port}", *more)
     assert health.exit_code == EXIT_UNHEALTHY
     assert health.detail("endpoint") == "connection refused: is the program started?"
 

@@ -17,20 +17,24 @@ from typing import Any
 import pytest
 
 from compose import services
-from containers import Container, Service, configuration_of, files_of
+from containers import Container, Service, configuration_of, files_of, health_command
 from domain import reserved_domain_id
 from network import Host, pods, skip_where_not_allowed
 from package import INSTALL, NODES
 from program import REPOSITORY, end_all
 from scrape import Scrape
-from stand_in import BASE_IMAGE, POLICY, ROS, RUST_IMAGE, make_base, make_rust, prepare_tools, run
+from stand_in import BASE_IMAGE, POLICY, RUST_IMAGE, make_base, make_rust, prepare_tools, run
+from waiting import wait_until
 
 pytestmark = pytest.mark.timeout(3600)
 
+# Images that are built already, on any base, as `docker save` writes them.
+ARCHIVE = os.environ.get("IMAGES_ARCHIVE")
 # Compiles the nodes in the image, which takes minutes; otherwise they are those that scripts/colcon.sh has installed.
 FROM_SOURCE = "IMAGES_FROM_SOURCE" in os.environ
 
-REGISTRY, TAG = "localhost/digital-twin-simulation-test", "0.1.0"
+# As images.sh has them.
+REGISTRY, TAG = "localhost/digital-twin-simulation", "0.1.0"
 IMAGES = {name: f"{REGISTRY}/{name}:{TAG}" for name in ("nodes", "physics")}
 
 ROBOT, TWIN = "/joint_states", "/twin/joint_states"
@@ -40,36 +44,58 @@ SERVERS = ("discovery-0", "discovery-1")
 PHYSICS = ("robot", "twin")
 PORTS = {EXPORTER: 8000, SYNCHRONIZER: 8001, MONITOR: 8002, BRIDGE: 8003}
 RUNNING = (*SERVERS, *PHYSICS, *PORTS)
+CONTENTS = services()
 
 JOINTS = 23
 FIRST_JOINT_S_MAX = 60.0
+# Messages, beyond those that were on their way.
+SOME = 50
+# With a busy machine's part in it.
+RECOVERS_WITHIN_S = 60.0
 USER_ID = 10_001
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Built as `make images` builds them."""
-    skip_where_not_allowed()
+    """Built as `make images` builds them, or out of the archive."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in prepare_tools().items():
-            patch.setenv(name, value)
-        # What a build has left that did not come to its end.
-        run(["buildah", "rm", "--all"])
-        make_base()
-        bases = {"BASE_IMAGE": BASE_IMAGE, "RUST_IMAGE": RUST_IMAGE}
-        options = [POLICY, "--pull-never", *(f"--build-arg={name}={image}" for name, image in bases.items())]
-        if FROM_SOURCE:
-            make_rust()
-        else:
-            options += already_built(tmp_path_factory.mktemp("build"))
-        began = time.monotonic()
-        command = [str(REPOSITORY / "scripts" / "images.sh"), *IMAGES, "--", *options]
-        run(command, BUILDER="buildah", REGISTRY=REGISTRY, TAG=TAG)
-        print(f"\nbuilt in {time.monotonic() - began:.0f} s")
+        with not_skipped_where_asked_for():
+            skip_where_not_allowed()
+            for name, value in prepare_tools().items():
+                patch.setenv(name, value)
+            # What a build has left that did not come to its end.
+            run(["buildah", "rm", "--all"])
+            if ARCHIVE:
+                run(["podman", "load", POLICY, "--quiet", f"--input={ARCHIVE}"])
+            else:
+                build(tmp_path_factory.mktemp("build"))
         yield
         if not FROM_SOURCE:
             # Layers of other builds; they would be a gigabyte more each time. Those of a compilation are worth it.
             run(["buildah", "rmi", "--prune", "--force"])
+
+
+@contextmanager
+def not_skipped_where_asked_for() -> Iterator[None]:
+    try:
+        yield
+    except pytest.skip.Exception as reason:
+        if ARCHIVE or FROM_SOURCE:
+            pytest.fail(f"the images were asked for: {reason}")
+        raise
+
+
+def build(folder: Path) -> None:
+    make_base()
+    bases = {"BASE_IMAGE": BASE_IMAGE, "RUST_IMAGE": RUST_IMAGE}
+    options = [POLICY, "--pull-never", *(f"--build-arg={name}={image}" for name, image in bases.items())]
+    if FROM_SOURCE:
+        make_rust()
+    else:
+        options += already_built(folder)
+    began = time.monotonic()
+    run([REPOSITORY / "scripts" / "images.sh", *IMAGES, "--", *options], BUILDER="buildah", REGISTRY=REGISTRY, TAG=TAG)
+    print(f"\nbuilt in {time.monotonic() - began:.0f} s")
 
 
 def already_built(folder: Path) -> list[str]:
@@ -93,7 +119,8 @@ class System:
 @pytest.fixture(scope="module")
 def system(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """All services that are ours."""
-    skip_where_podman_cannot_run()
+    with not_skipped_where_asked_for():
+        skip_where_podman_cannot_run()
     directory = tmp_path_factory.mktemp("system")
     with reserved_domain_id() as domain_id, pods(len(RUNNING)) as hosts:
         began = time.monotonic()
@@ -120,7 +147,8 @@ def started(hosts: Mapping[str, Host], domain_id: int, directory: Path) -> Itera
     containers: dict[str, Container] = {}
     try:
         for name, host in hosts.items():
-            service = Service(host, f"digital-twin-test-{domain_id}-{name}", contents[name])
+            log = directory / f"{name}.log"
+            service = Service(host, f"digital-twin-test-{domain_id}-{name}", contents[name], log)
             containers[name] = Container(service, domain_id, directory / f"{name}.stderr", PORTS.get(name, 0))
         yield containers
         end_all(list(containers.values()))
@@ -132,8 +160,7 @@ def started(hosts: Mapping[str, Host], domain_id: int, directory: Path) -> Itera
 def placed_services(hosts: Mapping[str, Host], domain_id: int) -> dict[str, dict[str, Any]]:
     """The services of compose.yaml, with the addresses of these hosts in the place of those of compose's network."""
     variables = {"REGISTRY": REGISTRY, "TAG": TAG, "ROS_DOMAIN_ID": str(domain_id)}
-    defaults = services()
-    addresses = {defaults[name]["networks"]["digital-twin"]["ipv4_address"]: hosts[name].address for name in SERVERS}
+    addresses = {CONTENTS[name]["networks"]["digital-twin"]["ipv4_address"]: hosts[name].address for name in SERVERS}
     return services(variables, addresses)
 
 
@@ -151,20 +178,62 @@ def test_every_node_is_scraped_and_does_its_work(system: System) -> None:
     for name in PORTS:
         system[name].wait_until_ready()
         assert "digital_twin_build_info" in system[name].scrape().families()
-    system[SYNCHRONIZER].scrape_until(lambda scrape: state_of(scrape) == "SYNCED", "the twin follows the robot")
+    wait_until_all_do_their_work(system)
+    pages = ",".join(system[name].url for name in PORTS)
+    found = system[EXPORTER].execute("health_check", "--endpoints", pages, "--wait", str(RECOVERS_WITHIN_S))
+    assert found.returncode == 0, found.stdout
+
+
+def wait_until_all_do_their_work(system: System) -> None:
+    """With what comes from now on."""
+    exporter = system[EXPORTER]
+    before = exporter.scrape()
     for topic in (ROBOT, TWIN):
-        system[MONITOR].scrape_until(lambda scrape: status_of(scrape, topic) == "ok", f"{topic} is watched")
-    system[BRIDGE].scrape_until(lambda scrape: scrape.get("unity_bridge_clients") == 0.0, "nobody is connected")
+        exporter.scrape_until(
+            lambda scrape: scrape.messages(topic) >= before.messages(topic) + SOME and scrape.positions(topic),
+            f"{topic} is heard",
+            timeout_s=RECOVERS_WITHIN_S,
+        )
+    for name, does_its_work, what in (
+        (SYNCHRONIZER, is_synced, "the twin follows the robot"),
+        (MONITOR, lambda scrape: {status_of(scrape, topic) for topic in (ROBOT, TWIN)} == {"ok"}, "both are watched"),
+        (BRIDGE, lambda scrape: scrape.get("unity_bridge_clients") == 0.0, "nobody is connected"),
+    ):
+        system[name].scrape_until(does_its_work, what, timeout_s=RECOVERS_WITHIN_S)
 
 
-def state_of(scrape: Scrape) -> str:
-    return next(state for state, value in scrape.by("state", "ros_twin_state").items() if value)
+def is_synced(scrape: Scrape) -> bool:
+    """By what both have told within the last second."""
+    ages = scrape.by("source", "ros_twin_source_age_seconds")
+    state = next(state for state, value in scrape.by("state", "ros_twin_state").items() if value)
+    return state == "SYNCED" and len(ages) == 2 and max(ages.values()) < 1.0
 
 
 def status_of(scrape: Scrape, topic: str) -> str | None:
     found = re.findall(r"^ros_topic_status\{(.*)\} 1$", scrape.text, re.MULTILINE)
     labels = (dict(re.findall(r'(\w+)="([^"]*)"', text)) for text in found)
     return next((one["status"] for one in labels if one["topic_name"] == topic), None)
+
+
+# --- Whether it is well -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", (*SERVERS, *PORTS))
+def test_a_health_check_passes_where_its_service_runs_and_nowhere_else(system: System, name: str) -> None:
+    wait_until(system[name].is_healthy, f"{name} is healthy")
+    command = health_command(CONTENTS[name])
+    elsewhere = next(one for one in (*SERVERS, *PORTS) if health_command(CONTENTS[one]) != command)
+    assert system[elsewhere].execute(*command).returncode == 1
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_what_is_killed_is_started_again_and_all_do_their_work(system: System, name: str) -> None:
+    began = time.monotonic()
+    system[name].kill_until_it_runs_again()
+    runs_s = time.monotonic() - began
+    wait_until(system[name].is_healthy, f"{name} is healthy", timeout_s=RECOVERS_WITHIN_S)
+    wait_until_all_do_their_work(system)
+    print(f"\n{name}: runs after {runs_s:.1f} s, all do their work after {time.monotonic() - began:.1f} s")
 
 
 # --- What it may ------------------------------------------------------------------------------------------------------
@@ -229,14 +298,16 @@ def test_the_nodes_image_holds_its_programs_and_no_shell(images: None) -> None:
 
 
 def test_the_nodes_image_holds_every_type_support_that_nodes_open(images: None) -> None:
-    kinds = ("c", "fastrtps_c", "introspection_c")
-    wanted = {path.name for kind in kinds for path in (ROS / "lib").glob(f"lib*__rosidl_typesupport_{kind}.so")}
-    assert wanted <= {path.name for path in files_of(IMAGES["nodes"])}
+    typesupports = "lib*__rosidl_typesupport_{}.so"
+    patterns = [typesupports.format(kind) for kind in ("c", "fastrtps_c", "introspection_c")]
+    # The base's, which the other image has as they were.
+    wanted = {path.name for path in files_of(IMAGES["physics"]) if any(map(path.match, patterns))}
+    assert wanted and wanted <= {path.name for path in files_of(IMAGES["nodes"])}
 
 
 def test_scanners_and_lawyers_find_what_the_nodes_image_is_made_of(images: None) -> None:
     files = {str(path) for path in files_of(IMAGES["nodes"])}
     assert {"/etc/os-release", "/var/lib/dpkg/status.d/libc6", "/usr/share/doc/libc6/copyright"} <= files
     assert "/opt/digital_twin_simulation/share/digital_twin_simulation/licences/LICENSE" in files
-    if FROM_SOURCE:
+    if FROM_SOURCE or ARCHIVE:
         assert any("/licences/tokio-" in path for path in files)

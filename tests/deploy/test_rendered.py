@@ -37,6 +37,12 @@ def test_a_value_without_a_meaning_is_refused(
         list(renderer.documented_values())
 
 
+def test_a_value_has_its_whole_path(renderer: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "values.yaml").write_text("backup:\n  s3:\n    # -- Where to.\n    bucket: mine\n")
+    monkeypatch.setattr(renderer, "CHART", tmp_path)
+    assert list(renderer.documented_values()) == [("backup.s3.bucket", "`mine`", "Where to.")]
+
+
 def test_the_files_have_all_that_helm_would_make(renderer: ModuleType) -> None:
     files = sorted(renderer.MANIFESTS.glob("*.yaml"))
     documents = [one for path in files for one in yaml.safe_load_all(path.read_text())]

@@ -187,7 +187,7 @@ class Program:
     def end(self, signal_number: signal.Signals = signal.SIGTERM) -> float:
         """Asks the process to end and returns the seconds that it took; fails unless it ends well."""
         asked_at = time.monotonic()
-        self.process.send_signal(signal_number)
+        self.ask_to_end(signal_number)
         try:
             exit_code = self.process.wait(TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -198,6 +198,9 @@ class Program:
         errors = [line for line in ERROR_LINE.findall(self.stderr) if not self._is_expected(line)]
         assert not errors, "\n".join(errors)
         return seconds
+
+    def ask_to_end(self, signal_number: signal.Signals) -> None:
+        self.process.send_signal(signal_number)
 
     def kill(self) -> None:
         """Ends the process without its help."""

@@ -33,7 +33,8 @@ const SECONDS_MAX: f64 = 86_400.0;
 #[derive(Debug, Parser)]
 #[command(name = "health_check", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 struct Flags {
-    /// Leaves out the cluster's nodes, or the metrics pages of the pods, where looking at them is not allowed
+    /// Leaves out the cluster's nodes, or all pages of the pods, where looking at them is not allowed; or the metrics, so
+    /// that a node has to live and be ready and no more, as for the health check of its container
     #[arg(long, value_name = "CHECK,…", value_delimiter = ',')]
     skip: Vec<Skip>,
     /// Seconds that each question may take
@@ -123,6 +124,7 @@ struct AccessFlags {
 enum Skip {
     Nodes,
     Endpoints,
+    Metrics,
 }
 
 /// What is to be looked at, and how.
@@ -130,6 +132,7 @@ pub(crate) struct Plan {
     pub(crate) target: Target,
     pub(crate) skip_nodes: bool,
     pub(crate) skip_endpoints: bool,
+    pub(crate) skip_metrics: bool,
     pub(crate) prometheus: Option<PrometheusAt>,
     pub(crate) access: Access,
     pub(crate) prometheus_access: Access,
@@ -221,6 +224,7 @@ fn plan(flags: Flags, faults: &mut Faults) -> Option<Plan> {
         target: target?,
         skip_nodes: flags.skip.contains(&Skip::Nodes),
         skip_endpoints: flags.skip.contains(&Skip::Endpoints),
+        skip_metrics: flags.skip.contains(&Skip::Metrics),
         prometheus: at,
         access: Access { tls: tls.clone(), authorization: of_nodes },
         prometheus_access: Access { tls, authorization: of_prometheus },

@@ -51,7 +51,8 @@ async fn in_cluster(cluster: &Cluster, plan: &Plan) -> Vec<Finding> {
 }
 
 async fn endpoints_of(endpoints: &[Endpoint], plan: &Plan) -> Vec<Finding> {
-    let each = endpoints.iter().map(|endpoint| endpoint::check(endpoint, &plan.access, plan.timeout));
+    let each =
+        endpoints.iter().map(|endpoint| endpoint::check(endpoint, &plan.access, plan.timeout, plan.skip_metrics));
     let found: Vec<Vec<Finding>> = futures::stream::iter(each).buffered(ENDPOINTS_AT_ONCE).collect().await;
     found.into_iter().flatten().collect()
 }
