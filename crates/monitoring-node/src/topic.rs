@@ -238,6 +238,7 @@ impl Topic {
     /// Takes what is expected now.
     pub(crate) fn expect(&mut self, expectation: Expectation) {
         self.report.expectation = expectation;
+        self.metrics.expected.set(i64::from(expectation.is_required));
         self.latest.age_max_ns.store(expectation.max_age_ns.unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
@@ -487,7 +488,6 @@ impl Topic {
         self.metrics.stamp_skew.set(report.skew_seconds);
         self.metrics.set_stamp_clock(self.latest.stamp_clock().filter(|_| comes));
         self.metrics.subscriptions.set(report.subscriptions as i64);
-        self.metrics.expected.set(i64::from(report.expectation.is_required));
         self.metrics.uncompared.set(self.endpoints.uncompared() as i64);
         self.metrics.shared.set_publishers(report.publishers);
         let count_by = |policy| {
