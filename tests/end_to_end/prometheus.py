@@ -70,5 +70,13 @@ class Prometheus(Server):
 
     def last_error(self) -> str:
         """Why Prometheus did not like the last scrape."""
+        return "\n".join(target["lastError"] for target in self._active_targets())
+
+    def targets(self) -> set[str]:
+        """The URLs that it scrapes."""
+        return {target["scrapeUrl"] for target in self._active_targets()}
+
+    def _active_targets(self) -> list[dict[str, Any]]:
         response = request(self.address, "/api/v1/targets")
-        return "\n".join(target["lastError"] for target in json.loads(response.body)["data"]["activeTargets"])
+        found: list[dict[str, Any]] = json.loads(response.body)["data"]["activeTargets"]
+        return found
