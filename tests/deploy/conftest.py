@@ -1,28 +1,5 @@
 """Nodes for the tests of what deploys and looks after them, and nothing left behind."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from domain import keep_to_this_host, reserved_domain_id
-from exporter import PROGRAM as EXPORTER_PROGRAM
-from exporter import Exporter, StartExporter
-from program import starter
-
-
-@pytest.fixture(scope="session", autouse=True)
-def ros_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
-    keep_to_this_host(tmp_path_factory.mktemp("ros-log"))
-
-
-@pytest.fixture
-def domain_id() -> Iterator[int]:
-    with reserved_domain_id() as domain_id:
-        yield domain_id
-
-
-@pytest.fixture
-def start_exporter(domain_id: int, tmp_path: Path) -> Iterator[StartExporter]:
-    with starter(Exporter, EXPORTER_PROGRAM, domain_id, tmp_path) as start:
-        yield start
+from fixtures import domain_id as domain_id
+from fixtures import ros_environment as ros_environment
+from fixtures import start_exporter as start_exporter
