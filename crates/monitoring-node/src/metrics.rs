@@ -54,6 +54,7 @@ pub(crate) struct Families {
     age: GaugeVec,
     jitter: GaugeVec,
     subscriptions: IntGaugeVec,
+    expected: IntGaugeVec,
     incompatible: IntGaugeVec,
     uncompared: IntGaugeVec,
     events: IntCounterVec,
@@ -78,6 +79,8 @@ pub(crate) struct WatchedMetrics {
     pub(crate) age: OptionalGauge,
     pub(crate) jitter: OptionalGauge,
     pub(crate) subscriptions: IntGauge,
+    /// Whether something is expected of the topic.
+    pub(crate) expected: IntGauge,
     /// Endpoints whose QoS is not compared because there are too many.
     pub(crate) uncompared: IntGauge,
     stamp_clock: Vec<(StampClock, IntGauge)>,
@@ -123,6 +126,11 @@ impl Families {
                 "Mean deviation of an interval between messages from the one before.",
             )?,
             subscriptions: state("ros_topic_subscriptions", "Subscriptions but for this node's own.", &[])?,
+            expected: state(
+                "ros_topic_expected",
+                "1 where something is expected of the topic, by a parameter: then it is missed when nobody publishes it.",
+                &[],
+            )?,
             incompatible: state(
                 "ros_topic_incompatible_subscriptions",
                 "Subscriptions that some publisher of the topic does not serve, by the QoS policy that keeps it from that.",
@@ -178,6 +186,7 @@ impl Families {
             age: OptionalGauge::new(&self.age, labels),
             jitter: OptionalGauge::new(&self.jitter, labels),
             subscriptions: self.subscriptions.with_label_values(labels),
+            expected: self.expected.with_label_values(labels),
             uncompared: self.uncompared.with_label_values(labels),
             incompatible: QosPolicy::ALL.into_iter().map(of_policy).collect(),
             events: EVENTS.map(|event| self.events.with_label_values(&with(event))),
@@ -199,6 +208,7 @@ impl Families {
             family.forget(labels);
         }
         self.subscriptions.forget(labels);
+        self.expected.forget(labels);
         self.uncompared.forget(labels);
         for clock in StampClock::ALL {
             self.stamp_clock.forget(&with(clock.name()));

@@ -238,6 +238,7 @@ impl Topic {
     /// Takes what is expected now.
     pub(crate) fn expect(&mut self, expectation: Expectation) {
         self.report.expectation = expectation;
+        self.metrics.expected.set(i64::from(expectation.is_required));
         self.latest.age_max_ns.store(expectation.max_age_ns.unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
