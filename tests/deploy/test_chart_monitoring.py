@@ -14,6 +14,7 @@ import yaml
 
 from chart import CHART, NAMESPACE, Object, Pod, named, objects, of_kind, pod, pods, render, values_of
 from documented import BRIDGE_PAGE, MONITOR_PAGE, README, SYNCHRONIZER_PAGE, metric_rows
+from grafana import dashboards
 from prometheus import Prometheus
 from waiting import wait_until
 
@@ -168,9 +169,6 @@ def documented_metrics() -> set[str]:
 def expressions() -> Iterator[str]:
     rules = yaml.safe_load((CHART / "files" / "digital_twin_rules.yml").read_text())
     yield from (rule["expr"] for group in rules["groups"] for rule in group["rules"])
-    for file in (CHART / "files" / "dashboards").glob("*.json"):
-        for panel in json.loads(file.read_text())["panels"]:
-            yield from (target["expr"] for target in panel["targets"])
 
 
 def test_what_rules_and_dashboards_ask_for_is_there() -> None:
@@ -199,12 +197,23 @@ def test_promtool_takes_what_dashboards_ask(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_dashboards_are_where_grafanas_sidecar_looks() -> None:
-    config = named("ConfigMap", "digital-twin-dashboards", objects("kubernetes"))
-    assert config["metadata"]["namespace"] == "monitoring" and config["metadata"]["labels"]["grafana_dashboard"] == "1"
-    titles = [json.loads(text)["title"] for text in config["data"].values()]
-    assert "Digital Twin Simulation" in titles
-    assert "digital-twin-dashboards" not in {one["metadata"]["name"] for one in objects("default")}
+def test_each_dashboard_is_where_grafanas_sidecar_looks() -> None:
+    found = [one for one in of_kind("ConfigMap", objects("kubernetes")) if one["metadata"]["name"].endswith("-dashboard")]
+    given = {name: json.loads(text) for one in found for name, text in one["data"].items()}
+    assert given == {one.path.name: one.content for one in dashboards()}
+    for one in found:
+        assert one["metadata"]["namespace"] == "monitoring" and one["metadata"]["labels"]["grafana_dashboard"] == "1"
+        # What `kubectl apply` can note of an object in an annotation.
+        assert len(json.dumps(one)) < 256 * 1024
+    assert not [one for one in objects("default") if one["metadata"]["name"].endswith("-dashboard")]
+
+
+def test_dashboards_link_to_the_pages_of_alerts_where_they_are() -> None:
+    pages = "https://docs.example/runbooks"
+    found = render({"monitoring": {"dashboards": {"enabled": True}, "alerts": {"runbooks": pages}}})
+    text = named("ConfigMap", "digital-twin-fleet-dashboard", found)["data"]["digital-twin-fleet.json"]
+    links = [link["url"] for panel in json.loads(text)["panels"] for link in panel.get("links", ())]
+    assert links and all(re.fullmatch(rf"{pages}/\w+\.md", link) for link in links)
 
 
 # --- Logs -----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,20 +17,23 @@ from web import Address, request
 
 needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
 
+# Of most tests: things should be seen soon.
 SCRAPE_INTERVAL = "200ms"
 
 
 class Prometheus:
     """The server as a process, with its data in a directory of the test."""
 
-    def __init__(self, directory: Path, scrape_config: dict[str, Any], rules: str = "") -> None:
+    def __init__(
+        self, directory: Path, scrape_config: dict[str, Any], rules: str = "", interval: str = SCRAPE_INTERVAL
+    ) -> None:
         self._directory = directory
         self._log_path = directory / "prometheus.log"
         config = {
             "global": {
-                "scrape_interval": SCRAPE_INTERVAL,
-                "scrape_timeout": SCRAPE_INTERVAL,
-                "evaluation_interval": SCRAPE_INTERVAL,
+                "scrape_interval": interval,
+                "scrape_timeout": interval,
+                "evaluation_interval": interval,
             },
             "rule_files": ["rules.yml"],
             "scrape_configs": [{"job_name": "robot", **scrape_config}],
@@ -65,10 +69,26 @@ class Prometheus:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The result of an instant query: a list of {metric, value}."""
-        response = request(self.address, "/api/v1/query?" + urlencode({"query": expression}))
-        assert response.status == 200, response
-        result: list[dict[str, Any]] = json.loads(response.body)["data"]["result"]
+        result: list[dict[str, Any]] = self.ask("query", query=expression)["result"]
         return result
+
+    def query_range(self, expression: str, seconds: float, step: str) -> list[dict[str, Any]]:
+        """The result of a query over the seconds before now: a list of {metric, values}."""
+        now = time.time()
+        asked = {"query": expression, "start": str(now - seconds), "end": str(now), "step": step}
+        result: list[dict[str, Any]] = self.ask("query_range", **asked)["result"]
+        return result
+
+    def label_values(self, label: str, series: str) -> list[str]:
+        """The values that the label has in these series."""
+        values: list[str] = self.ask(f"label/{label}/values", **{"match[]": series})
+        return values
+
+    def ask(self, endpoint: str, **parameters: str) -> Any:
+        """The data that the API answers with."""
+        response = request(self.address, f"/api/v1/{endpoint}?" + urlencode(parameters))
+        assert response.status == 200, (parameters, response)
+        return json.loads(response.body)["data"]
 
     def values(self, expression: str, label: str) -> dict[str, float]:
         """The values of an instant query by one of its labels."""

@@ -8,17 +8,19 @@ from typing import Any
 
 import yaml
 
-FILES = Path(__file__).resolve().parents[3] / "helm" / "digital-twin" / "files"
+RULES = Path(__file__).resolve().parents[3] / "helm" / "digital-twin" / "files" / "rules"
 
-METRIC = re.compile(r"\b(?:ros|gpu|host|unity|digital_twin|robot\w*|process)[_:]\w[\w:]*")
+# Under Grafana's own address, where docker/compose.yaml puts the pages; the chart puts another address in its place.
+PAGES = "/public/docs/runbooks"
+
+METRIC = re.compile(r"\b(?:up|(?:ros|gpu|host|unity|digital_twin|robot\w*|process)[_:][\w:]+)\b")
 # Of a histogram, which a rule and a panel ask for in different ways.
 SUFFIX = re.compile(r"_(?:bucket|count|sum)$")
 
 
 @cache
 def rules() -> Sequence[Mapping[str, Any]]:
-    files = [*FILES.glob("*_rules.yml"), *FILES.glob("rules/*.yml")]
-    groups = [group for file in sorted(files) for group in yaml.safe_load(file.read_text())["groups"]]
+    groups = [group for file in sorted(RULES.glob("*.yml")) for group in yaml.safe_load(file.read_text())["groups"]]
     return [rule for group in groups for rule in group["rules"]]
 
 
@@ -38,9 +40,12 @@ def runbooks(expressions: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The alerts that ask for a metric that these ask for too, with the addresses of their pages."""
     asked = {metric for expression in expressions for metric in metrics(expression)}
     for name, alert in alerts().items():
-        address = alert["annotations"].get("runbook_url")
-        if address and asked & set(metrics(alert["expr"])):
-            yield name, address
+        if asked & set(metrics(alert["expr"])):
+            yield name, runbook(name)
+
+
+def runbook(alert: str) -> str:
+    return f"{PAGES}/{alert}.md"
 
 
 def metrics(expression: str) -> Iterator[str]:
@@ -51,9 +56,3 @@ def metrics(expression: str) -> Iterator[str]:
             yield from metrics(recorded[name])
         else:
             yield SUFFIX.sub("", name)
-
-
-def runbook_of(alert: str) -> str | None:
-    """The address of any alert's page, with `alert` in the place of its name; none where they have nothing in common."""
-    addresses = {rule["annotations"].get("runbook_url", "").replace(name, alert) for name, rule in alerts().items()}
-    return addresses.pop() or None if len(addresses) == 1 else None

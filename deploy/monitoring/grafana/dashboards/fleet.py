@@ -1,17 +1,29 @@
 """All robots, a row for each: where to look next."""
 
-from .alerts import firing, runbook_of
+from .alerts import firing, runbook
 from .frame import Frame, Section
 from .panels import Column, Query, lines, number, rows, timeline
-from .promql import MONITOR, NODES, SYNCHRONIZER, counted, greatest, number_of_state, per_second, placed, select, total
+from .promql import (
+    MONITOR,
+    NODES,
+    SYNCHRONIZER,
+    counted,
+    greatest,
+    number_of_state,
+    per_second,
+    placed,
+    select,
+    topics_not_ok,
+    total,
+)
 from .robot import UID as ROBOT_UID
-from .states import TOPICS_WELL, TWIN_STATES
+from .states import TWIN_STATES
 
 UP = select("up", *NODES)
 STATE = select("ros_twin_state", SYNCHRONIZER)
 IN_STEP = select("ros_twin_state", SYNCHRONIZER, where='state="SYNCED"')
 AT_FAULT = select("ros_twin_state", SYNCHRONIZER, where='state=~"DEGRADED|DIVERGED|LOST|STOPPED"')
-TOPICS_NOT_OK = select("ros_topic_status", MONITOR, where=f'status!~"{TOPICS_WELL}"')
+TOPICS_NOT_OK = topics_not_ok()
 LOST = per_second(select("ros_messages_lost_total", MONITOR))
 WORST_ERROR = select("ros_twin_worst_error", SYNCHRONIZER)
 LAG = select("ros_twin_lag_seconds", SYNCHRONIZER)
@@ -19,7 +31,7 @@ LAG = select("ros_twin_lag_seconds", SYNCHRONIZER)
 THIS_ROBOT = (
     f"/d/{ROBOT_UID}?${{datasource:queryparam}}&${{region:queryparam}}&var-robot=${{__value.raw}}&${{__url_time_range}}"
 )
-WHAT_TO_DO = runbook_of("${__value.raw}")
+WHAT_TO_DO = runbook("${__value.raw}")
 
 NOW = Section(
     "Now",
@@ -43,7 +55,7 @@ NOW = Section(
         number(
             "Topics not ok",
             "none",
-            "Topics without data, or with data that is too slow, too fast or late: the dashboard of topics has the reasons.",
+            "Topics without data that they should have, or whose data is too slow, too fast or late: the reasons are among topics.",
             Query(f"sum({TOPICS_NOT_OK})"),
             bad_from=1,
         ),
@@ -80,7 +92,7 @@ NOW = Section(
             [Column("", firing())],
             labels={"alertname": "Alert", "severity": "Severity", "region": "Region", "robot": "Robot"},
             hidden=["__name__", "alertstate"],
-            links={"Alert": ("What to do", WHAT_TO_DO)} if WHAT_TO_DO else {},
+            links={"Alert": ("What to do", WHAT_TO_DO)},
             height=8,
         ),
     ],
@@ -105,7 +117,7 @@ OVER_TIME = Section(
         lines(
             "Topics not ok",
             "none",
-            "Topics of each robot without data, or with data that is too slow, too fast or late.",
+            "Topics of each robot without data that they should have, or whose data is too slow, too fast or late.",
             Query(total(TOPICS_NOT_OK), "{{region}} {{robot}}"),
             minimum=0,
         ),

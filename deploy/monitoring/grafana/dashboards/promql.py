@@ -16,10 +16,15 @@ ROBOT = 'region=~"$region", robot=~"$robot"'
 PLACE = "region, robot"
 
 
+def matchers(*parts: str) -> str:
+    """Those that are not empty, in a row."""
+    return ", ".join(filter(None, parts))
+
+
 def select(metric: str, *jobs: str, where: str = "") -> str:
     """The series of these jobs, of the regions and robots that are chosen; `where` has more matchers."""
     job = f'job="{jobs[0]}"' if len(jobs) == 1 else f'job=~"{"|".join(jobs)}"'
-    return f"{metric}{{{', '.join(filter(None, (job, ROBOT, where)))}}}"
+    return f"{metric}{{{matchers(job, ROBOT, where)}}}"
 
 
 def per_second(series: str) -> str:
@@ -48,9 +53,16 @@ def number_of_state(states: Iterable[str], metric: str, job: str, label: str, *l
     """Of a family of which the series of one state is 1: the place of that state, since a timeline draws numbers."""
 
     def is_state(state: str) -> str:
-        return select(metric, job, where=", ".join(filter(None, (f'{label}="{state}"', where)))) + " == 1"
+        return select(metric, job, where=matchers(f'{label}="{state}"', where)) + " == 1"
 
     return greatest(" or ".join(f"{place} * ({is_state(state)})" for place, state in enumerate(states)), *labels)
+
+
+def topics_not_ok(where: str = "") -> str:
+    """1 for each topic that is not as it should be, else 0. Nobody has to publish a topic of which nothing is expected."""
+    faults = select("ros_topic_status", MONITOR, where=matchers('status!~"ok|graph_only|no_publisher"', where))
+    without_publisher = select("ros_topic_status", MONITOR, where=matchers('status="no_publisher"', where))
+    return f'{faults} or {without_publisher} * ignoring (status) {select("ros_topic_expected", MONITOR, where=where)}'
 
 
 def placed(expression: str) -> str:

@@ -3,8 +3,8 @@
 from . import processes
 from .frame import Frame, Section, Variable
 from .panels import Query, bars, lines, number, timeline
-from .promql import EXPORTER, MONITOR, greatest, per_second, quantile, select, total
-from .states import FROZEN
+from .promql import EXPORTER, MONITOR, greatest, number_of_state, per_second, quantile, select, total
+from .states import FROZEN, TOPIC_STATUSES
 
 UID = "digital-twin-simulation"
 
@@ -86,6 +86,15 @@ JOINTS = Section(
 MESSAGE_FLOW = Section(
     "Messages",
     [
+        timeline(
+            "Status of joint states",
+            "Why the exporter has joint states of a topic, or has none: README.md tells what each status means.",
+            Query(
+                number_of_state(TOPIC_STATUSES, "ros_topic_status", EXPORTER, "status", "topic_name", where=OF_TOPIC), TOPIC
+            ),
+            TOPIC_STATUSES,
+            height=4,
+        ),
         lines("Message throughput", "mps", "Joint states per second.", Query(MESSAGES, TOPIC), minimum=0),
         lines(
             "Messages lost and refused",

@@ -27,9 +27,7 @@ TOPIC_STATUSES: Mapping[str, str] = {
     "type_mismatch": GRAVE,
     "qos_incompatible": GRAVE,
 }
-# Seen, as far as it can be.
-TOPICS_WELL = "ok|graph_only"
-
+EXPECTED: Mapping[str, str] = {"no": "text", "yes": "text"}
 UP: Mapping[str, str] = {"missing": GRAVE, "up": WELL}
 FROZEN: Mapping[str, str] = {"moves or rests": WELL, "frozen": GRAVE}
 DIAGNOSTIC_LEVELS: Mapping[str, str] = {"OK": WELL, "WARN": WARNING, "ERROR": GRAVE, "STALE": FAULT}

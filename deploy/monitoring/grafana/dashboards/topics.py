@@ -2,8 +2,8 @@
 
 from .frame import Frame, Section, Variable
 from .panels import Column, Query, lines, number, rows, timeline
-from .promql import MONITOR, greatest, number_of_state, per_second, quantile, select, total
-from .states import DIAGNOSTIC_LEVELS, TOPIC_STATUSES, TOPICS_WELL, UP
+from .promql import MONITOR, greatest, number_of_state, per_second, quantile, select, topics_not_ok, total
+from .states import DIAGNOSTIC_LEVELS, EXPECTED, TOPIC_STATUSES, UP
 
 OF_TOPIC = 'topic_name=~"$topic"'
 TOPIC = "{{robot}} {{topic_name}}"
@@ -32,7 +32,7 @@ WITH_MESSAGES = of_all("ros_topics", 'seen="messages"')
 REFUSED = of_all("ros_topics_refused_total")
 NODE_UP = of_all("ros_node_up")
 SERVICE_UP = of_all("ros_service_up")
-NOT_OK = of_topic("ros_topic_status", f'{OF_TOPIC}, status!~"{TOPICS_WELL}"')
+NOT_OK = topics_not_ok(OF_TOPIC)
 
 NOW = Section(
     "Now",
@@ -43,7 +43,11 @@ NOW = Section(
             "Topics that are watched and of which messages are seen.",
             Query(f"sum({WITH_MESSAGES})"),
         ),
-        number("Topics not ok", "none", "The table below has the reasons.", Query(f"sum({NOT_OK})"), bad_from=1),
+        number(
+            "Topics not ok",
+            "none",
+            "Topics without data that they should have, or whose data is too slow, too fast or late.",
+            Query(f"sum({NOT_OK})"), bad_from=1),
         number("Lost", "mps", "Messages missing in sequence numbers.", Query(f"sum({LOST})"), bad_from=0.001),
         number("Nodes missing", "none", "ROS nodes that are missed.", Query(f"count({NODE_UP}) - sum({NODE_UP})"), bad_from=1),
         number(
@@ -63,9 +67,11 @@ NOW = Section(
         rows(
             "Topics",
             "Why each topic has data or has none: docs/monitoring_node.md tells what each status means and where to look. The "
-            "usual rate is the median over the last hour; what is expected is in the node's parameters.",
+            "usual rate is the median over the last hour. What is expected is in the node's parameters: other topics may be without "
+            "a publisher.",
             [
                 Column("", f"{greatest(STATUS, *TOPIC_LABELS, 'status')} == 1"),
+                Column("Expected", greatest(of_topic("ros_topic_expected"), *TOPIC_LABELS)),
                 Column("Rate", greatest(RATE, *TOPIC_LABELS), "hertz"),
                 Column("Usual rate", greatest(f"quantile_over_time(0.5, {RATE}[1h])", *TOPIC_LABELS), "hertz"),
                 Column("Age", greatest(of_topic("ros_topic_age_seconds"), *TOPIC_LABELS), "s"),
@@ -76,6 +82,7 @@ NOW = Section(
             ],
             labels={**TITLES, "topic_name": "Topic", "status": "Status"},
             states={"Status": TOPIC_STATUSES},
+            numbers={"Expected": EXPECTED},
             sort_by="Age",
             height=14,
         ),
