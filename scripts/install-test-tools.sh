@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Gets the tools of others that some tests use, where apt can: Prometheus and promtool, amtool, check_urdf, libsdformat,
-# restic, busybox, nft, and what builds and runs images: buildah, podman, runc, debootstrap. Their packages are unpacked into
-# .tools/, not installed: no service starts and the system stays as it is. Never fails: the tests that need what could not be
-# had skip.
+# Gets the tools of others that some tests use, where apt can: Prometheus and promtool, Alertmanager and amtool, check_urdf,
+# libsdformat, restic, busybox, nft, and what builds and runs images: buildah, podman, runc, debootstrap. Their packages are
+# unpacked into .tools/, not installed: no service starts and the system stays as it is. Never fails: the tests that need what
+# could not be had skip.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 tools="$root/.tools"
@@ -108,10 +108,33 @@ get_busybox() {
     has busybox || [ -e "$tools/busybox-static" ] || get "backups in busybox" busybox-static alone || true
 }
 
+# Debian's server reads its templates below /usr/share, where nothing is installed: it has a view of its own of that, for
+# which it takes a mount namespace.
+link_alertmanager() {
+    cat >"$partial/command" <<'END'
+#!/bin/sh
+place="$(readlink -f "$(dirname "$(readlink -f "$0")")/../prometheus-alertmanager/usr")"
+[ "$(id -u)" = 0 ] || user=--map-root-user
+exec unshare --mount $user sh -c '
+    mount -t overlay overlay -o "lowerdir=$0/share:/usr/share" /usr/share && exec "$0/bin/prometheus-alertmanager" "$@"
+' "$place" "$@"
+END
+    chmod +x "$partial/command"
+    if "$partial/command" --version >/dev/null 2>&1; then
+        mv "$partial/command" "$tools/bin/alertmanager"
+    else
+        skip "a real Alertmanager" prometheus-alertmanager "mount namespaces are not allowed" || true
+    fi
+}
+
 # Without its dependencies, as Prometheus.
-get_amtool() {
-    if ! has amtool && get "amtool" prometheus-alertmanager alone; then
+get_alertmanager() {
+    if ! has amtool && get "Alertmanager and amtool" prometheus-alertmanager alone; then
         link prometheus-alertmanager amtool
+    fi
+    if ! has alertmanager && [ -e "$tools/prometheus-alertmanager" ]; then
+        prepare
+        link_alertmanager
     fi
 }
 
@@ -147,6 +170,6 @@ get_check_urdf
 get_libsdformat
 get_restic
 get_busybox
-get_amtool
+get_alertmanager
 get_image_tools
 get_nft

@@ -1,28 +1,39 @@
-"""The rules that Prometheus is given, and what their expressions ask for."""
+"""Prometheus's rules, and what an expression asks for."""
 
 import re
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
 
+from documented import BRIDGE_PAGE, MONITOR_PAGE, README, SYNCHRONIZER_PAGE, Row, metric_rows
 from program import REPOSITORY
 
-FOLDER = REPOSITORY / "deploy" / "helm" / "digital-twin" / "files" / "rules"
+RULES = REPOSITORY / "deploy" / "helm" / "digital-twin" / "files" / "rules"
 
 Rule = dict[str, Any]
 
-# What stands in an expression beside metrics: ranges, the labels of sums and of matches, operators.
-RANGES = re.compile(r"\[[^\]]*\]")
-LABELS = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
-WORDS = {"and", "or", "unless", "bool", "offset", "inf", "nan", "group_left", "group_right"}
-SELECTOR = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)(?P<matchers>\{[^}]*\})?(?P<call>\s*\()?|(?P<nameless>\{[^}]*\})|\"[^\"]*\"")
+# Of others: Prometheus itself, kube-state-metrics, the kubelet and the node exporter.
+FOREIGN = {
+    "up",
+    "kube_cronjob_created",
+    "kube_cronjob_status_last_successful_time",
+    "kubelet_volume_stats_available_bytes",
+    "kubelet_volume_stats_capacity_bytes",
+    "node_filesystem_avail_bytes",
+    "node_filesystem_size_bytes",
+}
+# What the chart records, by its values.
+OF_THE_CHART = {"digital_twin:target:expected"}
+
+OPERATORS = {"and", "or", "unless", "on", "ignoring", "group_left", "group_right", "by", "without", "bool", "offset"}
+# Of them, what labels follow.
+GROUPING = "by|on|ignoring|without|group_left|group_right"
 
 
-@cache
-def groups() -> list[dict[str, Any]]:
-    return [group for file in sorted(FOLDER.glob("*.yml")) for group in yaml.safe_load(file.read_text())["groups"]]
+def groups() -> Iterator[dict[str, Any]]:
+    for file in sorted(RULES.glob("*.yml")):
+        yield from yaml.safe_load(file.read_text())["groups"]
 
 
 def rules() -> Iterator[Rule]:
@@ -31,25 +42,47 @@ def rules() -> Iterator[Rule]:
 
 
 def alerts() -> dict[str, Rule]:
-    """By their names."""
-    return {rule["alert"]: rule for rule in rules() if "alert" in rule}
+    """By name: each stands once."""
+    found = [rule for rule in rules() if "alert" in rule]
+    by_name = {rule["alert"]: rule for rule in found}
+    assert len(by_name) == len(found)
+    return by_name
 
 
-def records() -> dict[str, Rule]:
-    """What is recorded, by its name."""
+def recorded() -> dict[str, Rule]:
     return {rule["record"]: rule for rule in rules() if "record" in rule}
 
 
-def selectors_of(expression: str) -> Iterator[str]:
-    """Each vector that it asks for: a metric with its matchers, or matchers alone."""
-    for found in SELECTOR.finditer(LABELS.sub(" ", RANGES.sub(" ", expression))):
-        if found["nameless"]:
-            yield found["nameless"]
-        elif found["name"] and not found["call"] and found["name"] not in WORDS:
-            yield found["name"] + (found["matchers"] or "")
+def documented_rows() -> dict[str, Row]:
+    """Of every metric of ours, by its name or its pattern."""
+    return {name: row for page in (README, MONITOR_PAGE, SYNCHRONIZER_PAGE, BRIDGE_PAGE) for name, row in metric_rows(page).items()}
+
+
+def families(names: Iterable[str]) -> set[str]:
+    """The families of series: those of a histogram have three names."""
+    return {re.sub(r"(_seconds|_magnitude)_(bucket|sum|count)$", r"\1", name) for name in names}
 
 
 def metrics_of(expression: str) -> set[str]:
-    """The names of what it asks for; those of matchers without a metric are in __name__."""
-    named = [re.match(r"[\w:]*", one) for one in selectors_of(expression)]
-    return {name[0] for name in named if name and name[0]}
+    """The names of all series that an expression asks for, also those in matchers of __name__."""
+    named_so = [name for names in re.findall(r'__name__=~"([^"]*)"', expression) for name in names.split("|")]
+    bare = re.sub(r'"[^"]*"', "", expression)
+    bare = re.sub(rf"\{{[^}}]*\}|\[[^\]]*\]|\b({GROUPING}) *\([^)]*\)", "", bare)
+    return {*named_so, *re.findall(r"\b[a-z_][a-z0-9_:]+\b(?! *\()", bare)} - OPERATORS
+
+
+def selectors_of(expression: str) -> Iterator[str]:
+    """Each vector that an expression asks for: a metric with its matchers, or matchers alone."""
+    without_ranges = re.sub(r"\[[^\]]*\]", "", expression)
+    without_labels = re.sub(rf"\b({GROUPING}) *\([^)]*\)", "", without_ranges)
+    for found in re.finditer(r'"[^"]*"|([a-z_][a-z0-9_:]+)?(\{[^}]*\})?( *\()?', without_labels):
+        metric, matchers, call = found.groups(default="")
+        if (metric or matchers) and not call and metric not in OPERATORS:
+            yield metric + matchers
+
+
+def matchers_of(expression: str) -> Iterator[tuple[str, str, set[str]]]:
+    """Metric, label and values of what stands in braces."""
+    for metric, matchers in re.findall(r"\b([a-z_][a-z0-9_:]+)\{([^}]*)\}", expression):
+        for label, values in re.findall(r'(\w+)[=!]=?~?"([^"]*)"', matchers):
+            yield metric, label, set(values.split("|"))

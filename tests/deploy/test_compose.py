@@ -91,5 +91,5 @@ def test_rules_and_dashboards_are_of_jobs_that_are_scraped() -> None:
     config = yaml.safe_load((MONITORING / "prometheus" / "prometheus.yml").read_text())
     scraped = {job["job_name"] for job in config["scrape_configs"]}
     files = [path for path in (REPOSITORY / "deploy" / "helm" / "digital-twin" / "files").rglob("*") if path.is_file()]
-    told = {job for path in files for jobs in re.findall(r'job=~?\\?"([\w|-]+)', path.read_text()) for job in jobs.split("|")}
+    told = {job for path in files for jobs in re.findall(r'\bjob=~?\\?"([\w|-]+)', path.read_text()) for job in jobs.split("|")}
     assert told and told <= scraped, told - scraped

@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 
-from documented import BRIDGE_PAGE, MONITOR_PAGE, README, SYNCHRONIZER_PAGE, metric_rows
 from grafana import Dashboard, dashboards
-from rules import alerts, metrics_of, records
+from rules import alerts, documented_rows, families, metrics_of, recorded
 
 DASHBOARDS = dashboards()
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS = 24
 
 # What Prometheus has of itself.
-OF_PROMETHEUS = {"up", "ALERTS", "scrape_duration_seconds", "scrape_samples_scraped"}
+OF_PROMETHEUS = {"up", "scrape_duration_seconds", "scrape_samples_scraped"}
 # What Grafana has of itself.
 OF_GRAFANA = {"__all", "__rate_interval", "__url_time_range", "__value"}
 
@@ -109,10 +108,9 @@ def test_what_is_chosen_is_a_variable_and_each_goes_by_those_before_it(dashboard
 
 @each_dashboard
 def test_every_metric_is_one_that_there_is(dashboard: Dashboard) -> None:
-    documented = {name for page in (README, MONITOR_PAGE, SYNCHRONIZER_PAGE, BRIDGE_PAGE) for name in metric_rows(page)}
-    known = documented | OF_PROMETHEUS | records().keys()
+    known = {*documented_rows(), *OF_PROMETHEUS, *recorded()}
     for expression in dashboard.expressions():
-        names = {re.sub(r"_bucket$", "", name) for name in metrics_of(expression.text)}
+        names = families(metrics_of(expression.text))
         assert names and all(any(fnmatch.fnmatch(name, one) for one in known) for name in names), expression
 
 

@@ -12,7 +12,7 @@ from domain import reserved_domain_id
 from grafana import LABEL_VALUES, Dashboard, Expression, dashboards, substituted
 from monitor import install_mock_nvml
 from prometheus import Prometheus, needs_prometheus
-from rules import groups, metrics_of, records, rules, selectors_of
+from rules import groups, metrics_of, recorded, rules, selectors_of
 from running_demo import running_demo
 from waiting import wait_until
 
@@ -68,7 +68,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
                 for job, address in [*addresses, NO_NODE]
             ]
             rules_at_once = json.dumps({"groups": at_once()})
-            with Prometheus(directory, {"static_configs": targets}, rules_at_once, SCRAPE_INTERVAL) as server:
+            with Prometheus(directory, {"static_configs": targets}, rules_at_once, interval=SCRAPE_INTERVAL) as server:
                 yield server
 
 
@@ -148,4 +148,4 @@ def test_what_is_left_out_is_asked_for_and_is_not_here(prometheus: Prometheus, m
     asked = [expression.text for dashboard in dashboards() for expression in dashboard.expressions()]
     asked += [rule["expr"] for rule in rules()]
     assert any(metric in metrics_of(expression) for expression in asked), "nobody asks for it any more"
-    assert metric in records() or not prometheus.query(metric), "it is here now"
+    assert metric in recorded() or not prometheus.query(metric), "it is here now"

@@ -2,17 +2,15 @@
 
 import json
 import shutil
-import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
 
-import psutil
 import pytest
 
-from waiting import wait_until
+from server import Server
 from web import Address, request
 
 needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
@@ -21,51 +19,46 @@ needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason="pr
 SCRAPE_INTERVAL = "200ms"
 
 
-class Prometheus:
-    """The server as a process, with its data in a directory of the test."""
+class Prometheus(Server):
+    """The server, with one job, or with several by their names."""
 
     def __init__(
-        self, directory: Path, scrape_config: dict[str, Any], rules: str = "", interval: str = SCRAPE_INTERVAL
+        self,
+        directory: Path,
+        scrape_config: Mapping[str, Any] | None = None,
+        rules: str = "",
+        *,
+        interval: str = SCRAPE_INTERVAL,
+        jobs: Mapping[str, Mapping[str, Any]] | None = None,
+        alertmanagers: Sequence[Address] = (),
     ) -> None:
-        self._directory = directory
-        self._log_path = directory / "prometheus.log"
+        told = [str(address) for address in alertmanagers]
         config = {
             "global": {
                 "scrape_interval": interval,
                 "scrape_timeout": interval,
                 "evaluation_interval": interval,
             },
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": told}]}]},
             "rule_files": ["rules.yml"],
-            "scrape_configs": [{"job_name": "robot", **scrape_config}],
+            "scrape_configs": [
+                {"job_name": name, **job} for name, job in (jobs or {"robot": scrape_config or {}}).items()
+            ],
         }
         (directory / "rules.yml").write_text(rules)
         # JSON is YAML too.
         (directory / "prometheus.yml").write_text(json.dumps(config))
+        command = [
+            shutil.which("prometheus") or "prometheus",
+            f"--config.file={directory / 'prometheus.yml'}",
+            f"--storage.tsdb.path={directory / 'tsdb'}",
+            "--web.listen-address=127.0.0.1:0",
+        ]
+        super().__init__(directory, command)
 
     def __enter__(self) -> "Prometheus":
-        with open(self._log_path, "wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    shutil.which("prometheus") or "prometheus",
-                    f"--config.file={self._directory / 'prometheus.yml'}",
-                    f"--storage.tsdb.path={self._directory / 'tsdb'}",
-                    "--web.listen-address=127.0.0.1:0",
-                ],
-                stdout=log,
-                stderr=log,
-            )
-        self.address = wait_until(self._find_address, "Prometheus listens", details=self.log)
-        wait_until(lambda: request(self.address, "/-/ready").status == 200, "Prometheus is ready", details=self.log)
+        self.start()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def log(self) -> str:
-        return self._log_path.read_text(errors="backslashreplace")
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The result of an instant query: a list of {metric, value}."""
@@ -98,10 +91,3 @@ class Prometheus:
         """Why Prometheus did not like the last scrape."""
         response = request(self.address, "/api/v1/targets")
         return "\n".join(target["lastError"] for target in json.loads(response.body)["data"]["activeTargets"])
-
-    def _find_address(self) -> Address | None:
-        assert self._process.poll() is None, f"Prometheus ended:\n{self.log()}"
-        for connection in psutil.Process(self._process.pid).net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN:
-                return Address(connection.laddr.ip, connection.laddr.port)
-        return None
