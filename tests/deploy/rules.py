@@ -27,8 +27,6 @@ FOREIGN = {
 OF_THE_CHART = {"digital_twin:target:expected"}
 
 OPERATORS = {"and", "or", "unless", "on", "ignoring", "group_left", "group_right", "by", "without", "bool", "offset"}
-# Of them, what labels follow.
-GROUPING = "by|on|ignoring|without|group_left|group_right"
 
 
 def groups() -> Iterator[dict[str, Any]]:
@@ -55,7 +53,9 @@ def recorded() -> dict[str, Rule]:
 
 def documented_rows() -> dict[str, Row]:
     """Of every metric of ours, by its name or its pattern."""
-    return {name: row for page in (README, MONITOR_PAGE, SYNCHRONIZER_PAGE, BRIDGE_PAGE) for name, row in metric_rows(page).items()}
+    return {
+        name: row for page in (README, MONITOR_PAGE, SYNCHRONIZER_PAGE, BRIDGE_PAGE) for name, row in metric_rows(page).items()
+    }
 
 
 def families(names: Iterable[str]) -> set[str]:
@@ -66,16 +66,14 @@ def families(names: Iterable[str]) -> set[str]:
 def metrics_of(expression: str) -> set[str]:
     """The names of all series that an expression asks for, also those in matchers of __name__."""
     named_so = [name for names in re.findall(r'__name__=~"([^"]*)"', expression) for name in names.split("|")]
-    bare = re.sub(r'"[^"]*"', "", expression)
-    bare = re.sub(rf"\{{[^}}]*\}|\[[^\]]*\]|\b({GROUPING}) *\([^)]*\)", "", bare)
-    return {*named_so, *re.findall(r"\b[a-z_][a-z0-9_:]+\b(?! *\()", bare)} - OPERATORS
+    return {*named_so, *(one.partition("{")[0] for one in selectors_of(expression))} - {""}
 
 
 def selectors_of(expression: str) -> Iterator[str]:
     """Each vector that an expression asks for: a metric with its matchers, or matchers alone."""
-    without_ranges = re.sub(r"\[[^\]]*\]", "", expression)
-    without_labels = re.sub(rf"\b({GROUPING}) *\([^)]*\)", "", without_ranges)
-    for found in re.finditer(r'"[^"]*"|([a-z_][a-z0-9_:]+)?(\{[^}]*\})?( *\()?', without_labels):
+    bare = re.sub(r"\[[^\]]*\]", "", expression)
+    bare = re.sub(r"\b(by|on|ignoring|without|group_left|group_right) *\([^)]*\)", "", bare)
+    for found in re.finditer(r'"[^"]*"|(\b[a-zA-Z_][\w:]+)?(\{[^}]*\})?( *\()?', bare):
         metric, matchers, call = found.groups(default="")
         if (metric or matchers) and not call and metric not in OPERATORS:
             yield metric + matchers

@@ -17,7 +17,7 @@ DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS = 24
 
 # What Prometheus has of itself.
-OF_PROMETHEUS = {"up", "scrape_duration_seconds", "scrape_samples_scraped"}
+OF_PROMETHEUS = {"up", "ALERTS", "scrape_duration_seconds", "scrape_samples_scraped"}
 # What Grafana has of itself.
 OF_GRAFANA = {"__all", "__rate_interval", "__url_time_range", "__value"}
 

@@ -133,6 +133,7 @@ OVER_TIME = Section(
             "s",
             "By how much each twin is behind its robot. No line where no motion shows it.",
             Query(greatest(LAG), "{{region}} {{robot}}"),
+            threshold="twin_lag_seconds",
         ),
         lines(
             "Messages lost",

@@ -39,7 +39,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from .states import FAULT, WARNING, WELL, by_name, by_number
+from .states import FAULT, GRAVE, WARNING, WELL, by_name, by_number
 
 # The variable of every dashboard that says which Prometheus is asked.
 DATA_SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -78,6 +78,11 @@ class AnyPanel(Protocol):
     def with_target(self, target: Builder[Any]) -> Any: ...
 
 
+LIMIT_LINE = [
+    DynamicConfigValue("color", {"mode": "fixed", "fixedColor": GRAVE}),
+    DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [10, 10]}),
+]
+
 P = TypeVar("P", bound=AnyPanel)
 
 
@@ -88,11 +93,16 @@ def begun(panel: P, title: str, description: str, unit: str, width: int, height:
 
 def with_queries(panel: P, queries: Sequence[Query], *, instant: bool = False) -> P:
     for number, query in enumerate(queries):
-        target = Dataquery().expr(query.expression).ref_id(chr(ord("A") + number)).datasource(DATA_SOURCE)
+        target = Dataquery().expr(query.expression).ref_id(letter(number)).datasource(DATA_SOURCE)
         if query.legend:
             target.legend_format(query.legend)
         panel.with_target(target.instant() if instant else target.range())
     return panel
+
+
+def letter(place: int) -> str:
+    """By which Grafana knows a query of a panel."""
+    return chr(ord("A") + place)
 
 
 def thresholds(*steps: tuple[float, str], first: str = WELL) -> ThresholdsConfig:
@@ -112,9 +122,13 @@ def lines(
     width: int = 12,
     height: int = 8,
     minimum: float | None = None,
+    threshold: str = "",
     legend_beside: bool = False,
 ) -> PanelBuilder:
-    """Values over time. A gap is a gap: what was not told is not drawn. `legend_beside` is for many series."""
+    """Values over time. A gap is a gap: what was not told is not drawn.
+
+    `threshold` is what alerts compare with, of the names in docs/monitoring.md; `legend_beside` is for many series.
+    """
     placement = LegendPlacement.RIGHT if legend_beside else LegendPlacement.BOTTOM
     legend = VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.TABLE).placement(placement)
     panel = (
@@ -128,7 +142,11 @@ def lines(
     )
     if minimum is not None:
         panel.min(minimum)
-    return with_queries(panel, queries)
+    if not threshold:
+        return with_queries(panel, queries)
+    limit = Query(f"max by (namespace) (digital_twin:{threshold}:threshold)", "alert {{namespace}}")
+    panel.override_by_query(letter(len(queries)), LIMIT_LINE)
+    return with_queries(panel, [*queries, limit])
 
 
 def number(
@@ -238,7 +256,7 @@ def rows(
     """
     panel = begun(table.Panel(), title, description, "none", width, height)
     for place, column in enumerate(columns):
-        target = Dataquery().expr(column.expression).ref_id(chr(ord("A") + place)).datasource(DATA_SOURCE)
+        target = Dataquery().expr(column.expression).ref_id(letter(place)).datasource(DATA_SOURCE)
         panel.with_target(target.instant().format(PromQueryFormat.TABLE))
         if column.title:
             panel.override_by_name(column.title, properties_of(column))
@@ -268,8 +286,8 @@ def coloured() -> DynamicConfigValue:
 def organized(columns: Sequence[Column], labels: Mapping[str, str], hidden: Sequence[str]) -> dict[str, object]:
     """Grafana names a column after its query, and adds the time, which is the same for all."""
     # The only query has no letter there.
-    letters = [f" #{chr(ord('A') + place)}" for place in range(len(columns))] if len(columns) > 1 else [""]
-    values = {f"Value{letter}": column.title for letter, column in zip(letters, columns, strict=True)}
+    suffixes = [f" #{letter(place)}" for place in range(len(columns))] if len(columns) > 1 else [""]
+    values = {f"Value{suffix}": column.title for suffix, column in zip(suffixes, columns, strict=True)}
     left_out = ["Time", *hidden, *(name for name, title in values.items() if not title)]
     titles = {**labels, **{name: title for name, title in values.items() if title}}
     return {

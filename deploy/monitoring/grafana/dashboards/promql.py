@@ -62,7 +62,7 @@ def topics_not_ok(where: str = "") -> str:
     """1 for each topic that is not as it should be, else 0. Nobody has to publish a topic of which nothing is expected."""
     faults = select("ros_topic_status", MONITOR, where=matchers('status!~"ok|graph_only|no_publisher"', where))
     without_publisher = select("ros_topic_status", MONITOR, where=matchers('status="no_publisher"', where))
-    return f'{faults} or {without_publisher} * ignoring (status) {select("ros_topic_expected", MONITOR, where=where)}'
+    return f"{faults} or {without_publisher} * ignoring (status) {select('ros_topic_expected', MONITOR, where=where)}"
 
 
 def placed(expression: str) -> str:

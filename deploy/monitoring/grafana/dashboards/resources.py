@@ -43,8 +43,22 @@ PROCESSES = Section(
             width=8,
             minimum=0,
         ),
-        lines("Threads", "none", "Threads of each node.", Query(greatest(of_node("process_threads"), "job"), NODE), width=8, minimum=0),
-        lines("Running since", "s", "Age of each node's process.", Query(greatest(f"time() - {STARTED}", "job"), NODE), width=8, minimum=0),
+        lines(
+            "Threads",
+            "none",
+            "Threads of each node.",
+            Query(greatest(of_node("process_threads"), "job"), NODE),
+            width=8,
+            minimum=0,
+        ),
+        lines(
+            "Running since",
+            "s",
+            "Age of each node's process.",
+            Query(greatest(f"time() - {STARTED}", "job"), NODE),
+            width=8,
+            minimum=0,
+        ),
         lines(
             "Processor of other ROS nodes",
             "percentunit",
@@ -72,7 +86,8 @@ HOSTS = Section(
             "percentunit",
             "Share of all processors, by what they do.",
             Query(
-                f"{total(CPU, 'instance', 'mode')} / ignoring (mode) group_left {total(CPU, 'instance')}", f"{HOST} {{{{mode}}}}"
+                f"{total(CPU, 'instance', 'mode')} / ignoring (mode) group_left {total(CPU, 'instance')}",
+                f"{HOST} {{{{mode}}}}",
             ),
             width=8,
             minimum=0,
@@ -84,6 +99,7 @@ HOSTS = Section(
             Query(greatest(f"1 - {AVAILABLE} / {MEMORY}", "instance"), HOST),
             width=8,
             minimum=0,
+            threshold="host_memory_used_ratio",
         ),
         lines(
             "Load",
@@ -99,7 +115,14 @@ HOSTS = Section(
 GPUS = Section(
     "GPUs, where monitoring_node finds NVIDIA's driver",
     [
-        lines("Use", "percentunit", "Share of time in which the GPU ran something.", Query(of_host("gpu_utilization_ratio"), GPU), width=6, minimum=0),
+        lines(
+            "Use",
+            "percentunit",
+            "Share of time in which the GPU ran something.",
+            Query(of_host("gpu_utilization_ratio"), GPU),
+            width=6,
+            minimum=0,
+        ),
         lines(
             "Memory of GPUs",
             "percentunit",
@@ -107,8 +130,16 @@ GPUS = Section(
             Query(f"{of_host('gpu_memory_used_bytes')} / {of_host('gpu_memory_total_bytes')}", GPU),
             width=6,
             minimum=0,
+            threshold="gpu_memory_used_ratio",
         ),
-        lines("Temperature", "celsius", "Temperature of the GPU.", Query(of_host("gpu_temperature_celsius"), GPU), width=6),
+        lines(
+            "Temperature",
+            "celsius",
+            "Temperature of the GPU.",
+            Query(of_host("gpu_temperature_celsius"), GPU),
+            width=6,
+            threshold="gpu_temperature_celsius",
+        ),
         lines("Power", "watt", "What the GPU and its board draw.", Query(of_host("gpu_power_watts"), GPU), width=6, minimum=0),
     ],
 )
@@ -116,8 +147,22 @@ GPUS = Section(
 EXPORTERS = Section(
     "What watching costs",
     [
-        lines("Length of scrapes", "s", "As Prometheus sees it.", Query(greatest(of_node("scrape_duration_seconds"), "job"), NODE), width=8, minimum=0),
-        lines("Series", "none", "Samples of a scrape.", Query(greatest(of_node("scrape_samples_scraped"), "job"), NODE), width=8, minimum=0),
+        lines(
+            "Length of scrapes",
+            "s",
+            "As Prometheus sees it.",
+            Query(greatest(of_node("scrape_duration_seconds"), "job"), NODE),
+            width=8,
+            minimum=0,
+        ),
+        lines(
+            "Series",
+            "none",
+            "Samples of a scrape.",
+            Query(greatest(of_node("scrape_samples_scraped"), "job"), NODE),
+            width=8,
+            minimum=0,
+        ),
         lines(
             "Size of scrapes",
             "bytes",
@@ -146,8 +191,14 @@ EXPORTERS = Section(
             "Requests turned away",
             "reqps",
             "Requests that were refused and connections that were closed, by reason: limits that were met.",
-            Query(total(per_second(of_node("digital_twin_http_requests_rejected_total")), "job", "reason"), f"{NODE} {{{{reason}}}}"),
-            Query(total(per_second(of_node("digital_twin_http_connections_closed_total")), "job", "reason"), f"{NODE} {{{{reason}}}}"),
+            Query(
+                total(per_second(of_node("digital_twin_http_requests_rejected_total")), "job", "reason"),
+                f"{NODE} {{{{reason}}}}",
+            ),
+            Query(
+                total(per_second(of_node("digital_twin_http_connections_closed_total")), "job", "reason"),
+                f"{NODE} {{{{reason}}}}",
+            ),
             width=8,
             minimum=0,
         ),
@@ -194,7 +245,10 @@ UNITY = Section(
             "Messages dropped and lost",
             "mps",
             "Dropped for clients that are too slow, by reason; lost before they came to the bridge.",
-            Query(total(per_second(of_bridge("unity_bridge_messages_dropped_total")), "topic_name", "reason"), f"{TOPIC} {{{{reason}}}}"),
+            Query(
+                total(per_second(of_bridge("unity_bridge_messages_dropped_total")), "topic_name", "reason"),
+                f"{TOPIC} {{{{reason}}}}",
+            ),
             Query(total(per_second(of_bridge("unity_bridge_messages_lost_total")), "topic_name"), f"{TOPIC} lost"),
             minimum=0,
         ),
@@ -219,7 +273,10 @@ UNITY = Section(
             "Refusals and errors",
             "cps",
             "What clients wanted and did not get, frames that were not understood, and clients that are gone, by reason.",
-            Query(total(per_second(of_bridge("unity_bridge_refusals_total")), "operation", "reason"), f"{ROBOT} {{{{operation}}}}: {{{{reason}}}}"),
+            Query(
+                total(per_second(of_bridge("unity_bridge_refusals_total")), "operation", "reason"),
+                f"{ROBOT} {{{{operation}}}}: {{{{reason}}}}",
+            ),
             Query(total(per_second(of_bridge("unity_bridge_protocol_errors_total")), "kind"), f"{ROBOT} {{{{kind}}}}"),
             Query(total(per_second(of_bridge("unity_bridge_disconnections_total")), "reason"), f"{ROBOT} gone: {{{{reason}}}}"),
             minimum=0,

@@ -89,9 +89,7 @@ MESSAGE_FLOW = Section(
         timeline(
             "Status of joint states",
             "Why the exporter has joint states of a topic, or has none: README.md tells what each status means.",
-            Query(
-                number_of_state(TOPIC_STATUSES, "ros_topic_status", EXPORTER, "status", "topic_name", where=OF_TOPIC), TOPIC
-            ),
+            Query(number_of_state(TOPIC_STATUSES, "ros_topic_status", EXPORTER, "status", "topic_name", where=OF_TOPIC), TOPIC),
             TOPIC_STATUSES,
             height=4,
         ),
@@ -146,6 +144,7 @@ LIMITS = Section(
             Query(MARGIN, "{{robot}} {{topic_name}} {{joint_name}} {{quantity}}"),
             height=10,
             legend_beside=True,
+            threshold="joint_limit_margin_ratio",
         ),
         lines(
             "Beyond a limit",

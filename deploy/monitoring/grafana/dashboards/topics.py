@@ -47,7 +47,9 @@ NOW = Section(
             "Topics not ok",
             "none",
             "Topics without data that they should have, or whose data is too slow, too fast or late.",
-            Query(f"sum({NOT_OK})"), bad_from=1),
+            Query(f"sum({NOT_OK})"),
+            bad_from=1,
+        ),
         number("Lost", "mps", "Messages missing in sequence numbers.", Query(f"sum({LOST})"), bad_from=0.001),
         number("Nodes missing", "none", "ROS nodes that are missed.", Query(f"count({NODE_UP}) - sum({NODE_UP})"), bad_from=1),
         number(
@@ -89,9 +91,7 @@ NOW = Section(
         timeline(
             "Status of topics",
             "The reason at each moment. Choose topics above where there are many.",
-            Query(
-                number_of_state(TOPIC_STATUSES, "ros_topic_status", MONITOR, "status", *TOPIC_LABELS, where=OF_TOPIC), TOPIC
-            ),
+            Query(number_of_state(TOPIC_STATUSES, "ros_topic_status", MONITOR, "status", *TOPIC_LABELS, where=OF_TOPIC), TOPIC),
             TOPIC_STATUSES,
             height=12,
         ),
@@ -145,6 +145,7 @@ FLOW = Section(
             "s",
             "The last stamp less the time of its clock: below zero is age, above zero are clocks that disagree.",
             Query(greatest(of_topic("ros_message_stamp_skew_seconds"), *TOPIC_LABELS), TOPIC),
+            threshold="clock_offset_seconds",
         ),
         lines(
             "Subscriptions that are not served",
@@ -157,9 +158,7 @@ FLOW = Section(
             "Publishers of shared topics",
             "hertz",
             "Messages per second of each node, on topics that several publishers share.",
-            Query(
-                greatest(of_topic("ros_publisher_rate_hertz"), *TOPIC_LABELS, "node_name"), f"{TOPIC} {{{{node_name}}}}"
-            ),
+            Query(greatest(of_topic("ros_publisher_rate_hertz"), *TOPIC_LABELS, "node_name"), f"{TOPIC} {{{{node_name}}}}"),
             minimum=0,
         ),
     ],
@@ -204,6 +203,7 @@ NODES_AND_SERVICES = Section(
             "From a request to its response: 99 of 100 take no longer.",
             Query(ROUND_TRIP, SERVICE),
             minimum=0,
+            threshold="service_round_trip_seconds",
         ),
         lines(
             "Services that fail",

@@ -30,11 +30,28 @@ REFERENCE_CLOCK = of_twin("ros_twin_clock_offset_seconds", 'source="reference"')
 NOW = Section(
     "Now",
     [
-        number("Quality", "percentunit", "1 less the mean error over state_threshold.", Query(f"min({of_twin('ros_twin_quality_ratio')})")),
-        number("Mean error", ERROR_UNIT, "Of the joints, with the lag taken out where it is known.", Query(f"max({of_twin('ros_twin_mean_error')})")),
-        number("Joint farthest off", ERROR_UNIT, "The greatest error of a joint.", Query(f"max({of_twin('ros_twin_worst_error')})")),
+        number(
+            "Quality",
+            "percentunit",
+            "1 less the mean error over state_threshold.",
+            Query(f"min({of_twin('ros_twin_quality_ratio')})"),
+        ),
+        number(
+            "Mean error",
+            ERROR_UNIT,
+            "Of the joints, with the lag taken out where it is known.",
+            Query(f"max({of_twin('ros_twin_mean_error')})"),
+        ),
+        number(
+            "Joint farthest off", ERROR_UNIT, "The greatest error of a joint.", Query(f"max({of_twin('ros_twin_worst_error')})")
+        ),
         number("Lag", "s", "By how much the twin is behind: the median of its joints.", Query(f"max({LAG})")),
-        number("Joints compared", "none", "Joints that errors and quality are of.", Query(f"sum({of_twin('ros_twin_compared_joints')})")),
+        number(
+            "Joints compared",
+            "none",
+            "Joints that errors and quality are of.",
+            Query(f"sum({of_twin('ros_twin_compared_joints')})"),
+        ),
         number(
             "Joints missing",
             "none",
@@ -54,7 +71,10 @@ NOW = Section(
             "Changes of the state",
             "none",
             "In the last minute, by the state that was entered and its cause. A line begins with the second change of its kind.",
-            Query(total(f"increase({of_twin('ros_twin_state_transitions_total')}[1m])", "to", "cause"), "{{robot}} {{to}}: {{cause}}"),
+            Query(
+                total(f"increase({of_twin('ros_twin_state_transitions_total')}[1m])", "to", "cause"),
+                "{{robot}} {{to}}: {{cause}}",
+            ),
             width=8,
             height=7,
             minimum=0,
@@ -129,6 +149,7 @@ LAGS = Section(
             "s",
             "By how much the twin is behind, as the median of its joints. No line where no motion shows it.",
             Query(greatest(LAG), ROBOT),
+            threshold="twin_lag_seconds",
         ),
         lines(
             "Lag of each joint",
@@ -157,6 +178,7 @@ LAGS = Section(
             "none",
             "Seconds that pass by the clock of a source's stamps in a second: below 1, a simulator does not keep up.",
             Query(greatest(of_twin("ros_twin_real_time_factor"), "source"), SOURCE),
+            threshold="real_time_factor",
         ),
         lines(
             "Samples and clocks that were refused",
