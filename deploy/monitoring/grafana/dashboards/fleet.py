@@ -55,7 +55,7 @@ NOW = Section(
         number(
             "Topics not ok",
             "none",
-            "Topics without data that they should have, or whose data is too slow, too fast or late: the reasons are among topics.",
+            "Topics without data that they should have, or whose data is too slow, too fast or late.",
             Query(f"sum({TOPICS_NOT_OK})"),
             bad_from=1,
         ),

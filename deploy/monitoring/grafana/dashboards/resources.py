@@ -62,7 +62,7 @@ PROCESSES = Section(
         lines(
             "Processor of other ROS nodes",
             "percentunit",
-            "Share of one processor that the process of a node on the host of monitoring_node uses; nodes of one process share it.",
+            "Share of one processor that the process of a node uses, on the host of monitoring_node; several may share a process.",
             Query(total(per_second(of_host("ros_node_process_cpu_seconds_total")), "node_name"), "{{robot}} {{node_name}}"),
             legend_beside=True,
             minimum=0,

@@ -69,8 +69,8 @@ NOW = Section(
         rows(
             "Topics",
             "Why each topic has data or has none: docs/monitoring_node.md tells what each status means and where to look. The "
-            "usual rate is the median over the last hour. What is expected is in the node's parameters: other topics may be without "
-            "a publisher.",
+            "usual rate is the median over the last hour. What is expected is in the node's parameters: other topics may be "
+            "without a publisher.",
             [
                 Column("", f"{greatest(STATUS, *TOPIC_LABELS, 'status')} == 1"),
                 Column("Expected", greatest(of_topic("ros_topic_expected"), *TOPIC_LABELS)),

@@ -70,7 +70,7 @@ NOW = Section(
         lines(
             "Changes of the state",
             "none",
-            "In the last minute, by the state that was entered and its cause. A line begins with the second change of its kind.",
+            "In the last minute, by the state that was entered and the cause. A line begins with the second of its kind.",
             Query(
                 total(f"increase({of_twin('ros_twin_state_transitions_total')}[1m])", "to", "cause"),
                 "{{robot}} {{to}}: {{cause}}",
@@ -96,8 +96,8 @@ DIVERGENCE = Section(
         lines(
             "What the lag adds",
             ERROR_UNIT,
-            "Mean over the joints of the root mean square error, as it is and with the lag taken out: a twin that is late has the "
-            "first, a twin that is wrong has both.",
+            "Mean over the joints of the root mean square error, as it is and with the lag taken out: a twin that is late has "
+            "the first, a twin that is wrong has both.",
             Query(f"avg by (region, robot) ({RAW_RMS})", f"{ROBOT} as it is"),
             Query(f"avg by (region, robot) ({RMS})", f"{ROBOT} without the lag"),
             minimum=0,
@@ -169,8 +169,8 @@ LAGS = Section(
         lines(
             "Clock of the twin against that of the robot",
             "s",
-            "The clock of the twin's stamps less that of the robot's, with the least delays seen: how it changes tells clocks that "
-            "go apart.",
+            "The clock of the twin's stamps less that of the robot's, with the least delays seen: how it changes tells clocks "
+            "that go apart.",
             Query(f"{greatest(REFERENCE_CLOCK)} - {greatest(TWIN_CLOCK)}", ROBOT),
         ),
         lines(
@@ -206,7 +206,7 @@ WORK = Section(
         lines(
             "Time",
             "s",
-            "99 of 100 ticks take no longer, and 99 of 100 messages of the robot are no later than this in a tick that is done.",
+            "99 of 100 ticks take no longer, and 99 of 100 messages of the robot are in a tick that is done no later.",
             Query(quantile(0.99, of_twin("ros_twin_tick_duration_seconds_bucket")), f"{ROBOT} tick"),
             Query(quantile(0.99, of_twin("ros_twin_added_latency_seconds_bucket")), f"{ROBOT} added latency"),
             minimum=0,
