@@ -20,6 +20,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableRefresh,
     VariableSort,
 )
+from grafana_foundation_sdk.models.prometheus import Dataquery
 
 from .alerts import firing, runbooks
 from .panels import DATA_SOURCE, PanelBuilder
@@ -143,7 +144,7 @@ def completed(dashboard: model.Dashboard) -> model.Dashboard:
     for number, panel in enumerate(dashboard.panels or (), start=1):
         panel.id_val = number
         if isinstance(panel, model.Panel):
-            expressions = [getattr(target, "expr") for target in panel.targets or ()]
+            expressions = [target.expr for target in panel.targets or () if isinstance(target, Dataquery)]
             panel.links = [runbook_link(*found).build() for found in runbooks(expressions)] or None
     return dashboard
 

@@ -34,7 +34,6 @@ from grafana_foundation_sdk.models.dashboard import (
     Panel,
     Threshold,
     ThresholdsMode,
-    ValueMap,
 )
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
@@ -158,7 +157,6 @@ def number(
     width: int = 4,
     bad_from: float | None = None,
     bad_below: float | None = None,
-    mapping: ValueMap | None = None,
 ) -> PanelBuilder:
     """What holds now, large."""
     panel = (
@@ -173,8 +171,6 @@ def number(
         panel.thresholds(thresholds((bad_below, WELL), first=FAULT))
     else:
         panel.thresholds(thresholds(first="text"))
-    if mapping is not None:
-        panel.mappings([mapping])
     return with_queries(panel, [query], instant=True)
 
 
@@ -196,10 +192,10 @@ def timeline(
     )
 
 
-def history(title: str, unit: str, description: str, query: Query, *, width: int = 24, height: int = 10) -> PanelBuilder:
+def history(title: str, unit: str, description: str, query: Query) -> PanelBuilder:
     """A row of cells for each series, the warmer the greater."""
     return with_queries(
-        begun(statushistory.Panel(), title, description, unit, width, height)
+        begun(statushistory.Panel(), title, description, unit, 24, 10)
         .color_scheme(FieldColor().mode(FieldColorModeId.CONTINUOUS_BL_YL_RD))
         .show_value(VisibilityMode.NEVER)
         .legend(VizLegendOptions().show_legend(False))
@@ -209,21 +205,19 @@ def history(title: str, unit: str, description: str, query: Query, *, width: int
     )
 
 
-def distribution(title: str, unit: str, description: str, buckets: str, *, width: int = 12, height: int = 8) -> PanelBuilder:
+def distribution(title: str, unit: str, description: str, buckets: str) -> PanelBuilder:
     """How often which values were, over time: `buckets` are the buckets of a histogram, summed up by `le`."""
     target = Dataquery().expr(buckets).ref_id("A").datasource(DATA_SOURCE).legend_format("{{le}}")
-    panel = begun(heatmap.Panel(), title, description, unit, width, height)
+    panel = begun(heatmap.Panel(), title, description, unit, 12, 8)
     panel.y_axis(heatmap.YAxisConfig().unit(unit))
     panel.color(HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Viridis").steps(64))
     return panel.with_target(target.format(PromQueryFormat.HEATMAP).range())
 
 
-def bars(
-    title: str, unit: str, description: str, query: Query, *, fault_below: float, warn_below: float, width: int = 12
-) -> PanelBuilder:
+def bars(title: str, unit: str, description: str, query: Query, *, fault_below: float, warn_below: float) -> PanelBuilder:
     """What holds now of each series, side by side."""
     return with_queries(
-        begun(bargauge.Panel(), title, description, unit, width, 10)
+        begun(bargauge.Panel(), title, description, unit, 12, 10)
         .display_mode(BarGaugeDisplayMode.BASIC)
         .orientation(VizOrientation.HORIZONTAL)
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
@@ -246,7 +240,6 @@ def rows(
     links: Mapping[str, tuple[str, str]] | None = None,
     hidden: Sequence[str] = (),
     sort_by: str = "",
-    width: int = 24,
     height: int = 10,
 ) -> PanelBuilder:
     """A row for each set of labels, which come first, under the titles that `labels` gives them.
@@ -254,7 +247,7 @@ def rows(
     By title, `states` has the colours of a label's values, `numbers` what the values of a column stand for, and `links` the
     text and the address that cells lead to. `hidden` are other labels that are not shown.
     """
-    panel = begun(table.Panel(), title, description, "none", width, height)
+    panel = begun(table.Panel(), title, description, "none", 24, height)
     for place, column in enumerate(columns):
         target = Dataquery().expr(column.expression).ref_id(letter(place)).datasource(DATA_SOURCE)
         panel.with_target(target.instant().format(PromQueryFormat.TABLE))

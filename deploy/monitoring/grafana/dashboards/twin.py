@@ -103,7 +103,7 @@ DIVERGENCE = Section(
             minimum=0,
         ),
         history(
-            "Error of each joint",
+            "Which joints are off, and when",
             ERROR_UNIT,
             "Root mean square error over the node's window, with the lag taken out.",
             Query(greatest(RMS, "joint_name"), JOINT),
