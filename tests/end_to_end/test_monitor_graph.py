@@ -99,6 +99,24 @@ def test_what_is_expected_can_be_set_and_unset_while_it_runs(
     assert not refused.successful and "grace" in refused.reason
 
 
+def test_it_is_told_of_which_topics_something_is_expected(start_monitor: StartMonitor, robot: Robot) -> None:
+    monitor = start_monitor(parameters={"topics./odom.rate": 10.0})
+    word_talker(robot, "/words")
+    parameters = Parameters(robot, NODE_NAME)
+
+    def wait_for_expected(odom: float, words: float) -> None:
+        monitor.scrape_until(
+            lambda scrape: [scrape.of_topic("ros_topic_expected", topic) for topic in ("/odom", "/words")] == [odom, words],
+            f"what is expected of /odom is {odom}, of /words {words}",
+        )
+
+    wait_for_expected(1, 0)
+    assert parameters.set(**{"topics./words.grace": 0.0})[0].successful
+    wait_for_expected(1, 1)
+    assert parameters.unset("topics./words.grace")[0].successful
+    wait_for_expected(1, 0)
+
+
 def test_more_topics_than_allowed_are_counted(
     start_monitor: StartMonitor, robot: Robot, domain_id: int
 ) -> None:
