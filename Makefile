@@ -35,7 +35,7 @@ experiment: build ## a delay told from a fault: runs it, keeps and draws it in d
 bench: setup ## compare with Python and with bare loops
 	scripts/bench.sh
 
-render: setup ## deploy/kubernetes from the Helm chart, docs/values.md from the comments of its values
+render: setup ## Grafana's dashboards, deploy/kubernetes from the Helm chart, docs/values.md from its values
 	$(RUN) scripts/render.py
 
 images: ## nodes, physics and simulation, with docker or buildah (REGISTRY, TAG)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""make render: deploy/kubernetes from the chart, and docs/values.md from the comments of its values."""
+"""make render: Grafana's dashboards, deploy/kubernetes from the chart, and docs/values.md from the comments of its values."""
 
 import json
 import re
@@ -12,8 +12,14 @@ import helm_python as helm
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "deploy" / "monitoring" / "grafana"))
+
+import dashboards  # noqa: E402
+
 CHART = ROOT / "deploy" / "helm" / "digital-twin"
 MANIFESTS = ROOT / "deploy" / "kubernetes"
+# Helm reads no file that is not in the chart; Grafana of docker/compose.yaml has these too.
+DASHBOARDS = CHART / "files" / "dashboards"
 VALUES_PAGE = ROOT / "docs" / "values.md"
 
 # Of deploy/kubernetes.
@@ -34,6 +40,10 @@ the comments in [values.yaml](../deploy/helm/digital-twin/values.yaml). Unknown 
 | value | default | meaning |
 |---|---|---|
 """
+
+
+def dashboard_files() -> dict[Path, str]:
+    return {DASHBOARDS / f"{one.uid}.json": one.json() for one in dashboards.ALL}
 
 
 def manifests() -> dict[Path, str]:
@@ -94,17 +104,24 @@ def default_text(values: Any, path: str) -> str:
 
 
 def rendered_files() -> dict[Path, str]:
-    return {**manifests(), VALUES_PAGE: values_page()}
+    return {**dashboard_files(), **manifests(), VALUES_PAGE: values_page()}
 
 
-def main() -> None:
-    files = rendered_files()
-    MANIFESTS.mkdir(exist_ok=True)
-    for old in MANIFESTS.glob("*.yaml"):
+def write(files: dict[Path, str], folder: Path, pattern: str) -> None:
+    """In place of all that the folder has of the kind."""
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob(pattern):
         if old not in files:
             old.unlink()
     for path, text in files.items():
         path.write_text(text)
+
+
+def main() -> None:
+    # First the dashboards: the chart has them.
+    write(dashboard_files(), DASHBOARDS, "*.json")
+    write(manifests(), MANIFESTS, "*.yaml")
+    VALUES_PAGE.write_text(values_page())
 
 
 if __name__ == "__main__":

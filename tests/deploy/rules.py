@@ -29,10 +29,14 @@ OF_THE_CHART = {"digital_twin:target:expected"}
 OPERATORS = {"and", "or", "unless", "on", "ignoring", "group_left", "group_right", "by", "without", "bool", "offset"}
 
 
-def rules() -> Iterator[Rule]:
+def groups() -> Iterator[dict[str, Any]]:
     for file in sorted(RULES.glob("*.yml")):
-        for group in yaml.safe_load(file.read_text())["groups"]:
-            yield from group["rules"]
+        yield from yaml.safe_load(file.read_text())["groups"]
+
+
+def rules() -> Iterator[Rule]:
+    for group in groups():
+        yield from group["rules"]
 
 
 def alerts() -> dict[str, Rule]:
@@ -49,7 +53,9 @@ def recorded() -> dict[str, Rule]:
 
 def documented_rows() -> dict[str, Row]:
     """Of every metric of ours, by its name or its pattern."""
-    return {name: row for page in (README, MONITOR_PAGE, SYNCHRONIZER_PAGE, BRIDGE_PAGE) for name, row in metric_rows(page).items()}
+    return {
+        name: row for page in (README, MONITOR_PAGE, SYNCHRONIZER_PAGE, BRIDGE_PAGE) for name, row in metric_rows(page).items()
+    }
 
 
 def families(names: Iterable[str]) -> set[str]:
@@ -60,9 +66,17 @@ def families(names: Iterable[str]) -> set[str]:
 def metrics_of(expression: str) -> set[str]:
     """The names of all series that an expression asks for, also those in matchers of __name__."""
     named_so = [name for names in re.findall(r'__name__=~"([^"]*)"', expression) for name in names.split("|")]
-    bare = re.sub(r'"[^"]*"', "", expression)
-    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\b(by|on|ignoring|without|group_left|group_right) *\([^)]*\)", "", bare)
-    return {*named_so, *re.findall(r"\b[a-z_][a-z0-9_:]+\b(?! *\()", bare)} - OPERATORS
+    return {*named_so, *(one.partition("{")[0] for one in selectors_of(expression))} - {""}
+
+
+def selectors_of(expression: str) -> Iterator[str]:
+    """Each vector that an expression asks for: a metric with its matchers, or matchers alone."""
+    bare = re.sub(r"\[[^\]]*\]", "", expression)
+    bare = re.sub(r"\b(by|on|ignoring|without|group_left|group_right) *\([^)]*\)", "", bare)
+    for found in re.finditer(r'"[^"]*"|(\b[a-zA-Z_][\w:]+)?(\{[^}]*\})?( *\()?', bare):
+        metric, matchers, call = found.groups(default="")
+        if (metric or matchers) and not call and metric not in OPERATORS:
+            yield metric + matchers
 
 
 def matchers_of(expression: str) -> Iterator[tuple[str, str, set[str]]]:

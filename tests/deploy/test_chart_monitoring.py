@@ -1,19 +1,18 @@
 """Metrics, rules, dashboards and logs: what the chart tells Prometheus, Grafana and Fluent Bit."""
 
-import fnmatch
 import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from chart import CHART, NAMESPACE, Object, Pod, named, objects, of_kind, pod, pods, render, values_of
-from documented import BRIDGE_PAGE, MONITOR_PAGE, README, SYNCHRONIZER_PAGE, metric_rows
+from chart import NAMESPACE, Object, Pod, named, objects, of_kind, pod, pods, render, values_of
+from grafana import dashboards
 from prometheus import Prometheus
 from waiting import wait_until
 
@@ -178,51 +177,26 @@ def test_rules_of_the_operator_and_of_the_file_are_the_same() -> None:
     assert rule["spec"] == yaml.safe_load(prometheus_files(objects("kubernetes"))["digital_twin_rules.yml"])
 
 
-# --- What is asked of the metrics -------------------------------------------------------------------------------------
+# --- Dashboards -------------------------------------------------------------------------------------------------------
 
 
-def documented_metrics() -> set[str]:
-    return {name for page in (README, MONITOR_PAGE, SYNCHRONIZER_PAGE, BRIDGE_PAGE) for name in metric_rows(page)}
+def test_each_dashboard_is_where_grafanas_sidecar_looks() -> None:
+    found = [one for one in of_kind("ConfigMap", objects("kubernetes")) if one["metadata"]["name"].endswith("-dashboard")]
+    given = {name: json.loads(text)["uid"] for one in found for name, text in one["data"].items()}
+    assert given == {one.path.name: one.content["uid"] for one in dashboards()}
+    for one in found:
+        assert one["metadata"]["namespace"] == "monitoring" and one["metadata"]["labels"]["grafana_dashboard"] == "1"
+        # What `kubectl apply` can note of an object in an annotation.
+        assert len(json.dumps(one)) < 256 * 1024
+    assert not [one for one in objects("default") if one["metadata"]["name"].endswith("-dashboard")]
 
 
-def expressions() -> Iterator[str]:
-    for file in (CHART / "files" / "dashboards").glob("*.json"):
-        for panel in json.loads(file.read_text())["panels"]:
-            yield from (target["expr"] for target in panel["targets"])
-
-
-def test_what_dashboards_ask_for_is_there() -> None:
-    known = documented_metrics() | {"up"}
-    for expression in expressions():
-        # Names, but for those of labels, functions and what is quoted.
-        bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|by ?\([^)]*\)', "", expression)
-        names = set(re.findall(r"\b[a-z_]{2,}\b(?!\()", bare))
-        unknown = {name for name in names if not any(fnmatch.fnmatch(name, one) for one in known)}
-        assert names and not unknown, expression
-        jobs = set(re.findall(r'job=~?"([^"]*)"', expression))
-        assert {job for one in jobs for job in one.split("|")} <= JOBS, expression
-
-
-# The job of a target is the name of its container.
-JOBS = {container["name"] for one in pods(objects("default")) for container in one.containers}
-
-
-@needs_promtool
-def test_promtool_takes_what_dashboards_ask(tmp_path: Path) -> None:
-    asked = [one.replace("$__rate_interval", "1m") for one in expressions()]
-    rules = [{"record": f"asked:{index}", "expr": expression} for index, expression in enumerate(asked)]
-    file = tmp_path / "asked.yml"
-    file.write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": rules}]}))
-    run = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, timeout=30)
-    assert run.returncode == 0, run.stdout + run.stderr
-
-
-def test_dashboards_are_where_grafanas_sidecar_looks() -> None:
-    config = named("ConfigMap", "digital-twin-dashboards", objects("kubernetes"))
-    assert config["metadata"]["namespace"] == "monitoring" and config["metadata"]["labels"]["grafana_dashboard"] == "1"
-    titles = [json.loads(text)["title"] for text in config["data"].values()]
-    assert "Digital Twin Simulation" in titles
-    assert "digital-twin-dashboards" not in {one["metadata"]["name"] for one in objects("default")}
+def test_dashboards_link_to_the_pages_of_alerts_where_they_are() -> None:
+    pages = "https://docs.example/runbooks"
+    found = render({"monitoring": {"dashboards": {"enabled": True}, "alerts": {"runbooks": pages}}})
+    text = named("ConfigMap", "digital-twin-fleet-dashboard", found)["data"]["digital-twin-fleet.json"]
+    links = [link["url"] for panel in json.loads(text)["panels"] for link in panel.get("links", ())]
+    assert links and all(re.fullmatch(rf"{pages}/\w+\.md", link) for link in links)
 
 
 # --- Logs -----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from compose import COMPOSE, DIRECTORY, MONITORING, services
+from grafana import dashboards
 from program import REPOSITORY
 
 SERVICES = services()
@@ -79,6 +80,12 @@ def test_grafana_finds_prometheus_and_its_dashboards() -> None:
     assert source["url"] == "http://prometheus:9090"
     [provider] = yaml.safe_load((provisioning / "dashboards" / "files.yaml").read_text())["providers"]
     assert any(volume.split(":")[1] == provider["options"]["path"] for volume in SERVICES["grafana"]["volumes"])
+
+
+def test_grafana_has_the_pages_that_dashboards_lead_to(tmp_path: Path) -> None:
+    public = mounted("grafana", "/usr/share/grafana/public", tmp_path)
+    links = {link["url"] for one in dashboards() for panel in one.panels for link in panel.get("links", ())}
+    assert links and [link for link in links if not (public / link.removeprefix("/public/")).is_file()] == []
 
 
 def mounted(service: str, folder: str, root: Path) -> Path:

@@ -1,7 +1,5 @@
 """What the tests run on besides fixtures.py: robots, clients and networks, and nothing left behind."""
 
-import os
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -22,7 +20,7 @@ from fixtures import start_twin as start_twin
 from fixtures import start_unprivileged as start_unprivileged
 from hosted import Programs
 from monitor import PROGRAM as MONITOR_PROGRAM
-from monitor import NVML
+from monitor import install_mock_nvml
 from network import skip_where_not_allowed
 from program import Arguments, Ended, ParameterValue, end_all, run_program
 from robot import Robot, Talker
@@ -39,11 +37,7 @@ def pytest_sessionstart() -> None:
 @pytest.fixture
 def mock_nvml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs that the test starts find two GPUs, those of mock_nvml.c."""
-    library = tmp_path / "mock" / NVML
-    library.parent.mkdir()
-    source = Path(__file__).with_name("mock_nvml.c")
-    subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source], check=True)
-    monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent), prepend=os.pathsep)
+    install_mock_nvml(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")

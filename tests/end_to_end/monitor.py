@@ -1,9 +1,12 @@
 """The monitoring node under test, as a process with a web address, and what it tells on /diagnostics."""
 
+import os
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from program import RELEASE, CommandLine, ParameterValue, Program
@@ -16,6 +19,8 @@ PROGRAM = RELEASE / NODE_NAME
 
 # The library of NVIDIA's driver that it asks for GPUs.
 NVML = "libnvidia-ml.so.1"
+
+MOCK_NVML = Path(__file__).with_name("mock_nvml.c")
 
 STATUSES = TOPIC_STATUSES | {"graph_only", "too_slow", "too_fast", "late"}
 
@@ -54,6 +59,14 @@ class Monitor(Program):
             f"status {status} of {topic}",
             timeout_s=timeout_s,
         )
+
+
+def install_mock_nvml(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that are started from now on find two GPUs, those of mock_nvml.c."""
+    library = directory / "mock" / NVML
+    library.parent.mkdir()
+    subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, MOCK_NVML], check=True)
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent), prepend=os.pathsep)
 
 
 class Diagnostics:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from web import Address, request
 
 needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
 
+# Of most tests: things should be seen soon.
 SCRAPE_INTERVAL = "200ms"
 
 
@@ -26,15 +28,16 @@ class Prometheus(Server):
         scrape_config: Mapping[str, Any] | None = None,
         rules: str = "",
         *,
+        interval: str = SCRAPE_INTERVAL,
         jobs: Mapping[str, Mapping[str, Any]] | None = None,
         alertmanagers: Sequence[Address] = (),
     ) -> None:
         told = [str(address) for address in alertmanagers]
         config = {
             "global": {
-                "scrape_interval": SCRAPE_INTERVAL,
-                "scrape_timeout": SCRAPE_INTERVAL,
-                "evaluation_interval": SCRAPE_INTERVAL,
+                "scrape_interval": interval,
+                "scrape_timeout": interval,
+                "evaluation_interval": interval,
             },
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": told}]}]},
             "rule_files": ["rules.yml"],
@@ -59,10 +62,26 @@ class Prometheus(Server):
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The result of an instant query: a list of {metric, value}."""
-        response = request(self.address, "/api/v1/query?" + urlencode({"query": expression}))
-        assert response.status == 200, response
-        result: list[dict[str, Any]] = json.loads(response.body)["data"]["result"]
+        result: list[dict[str, Any]] = self.ask("query", query=expression)["result"]
         return result
+
+    def query_range(self, expression: str, seconds: float, step: str) -> list[dict[str, Any]]:
+        """The result of a query over the seconds before now: a list of {metric, values}."""
+        now = time.time()
+        asked = {"query": expression, "start": str(now - seconds), "end": str(now), "step": step}
+        result: list[dict[str, Any]] = self.ask("query_range", **asked)["result"]
+        return result
+
+    def label_values(self, label: str, series: str) -> list[str]:
+        """The values that the label has in these series."""
+        values: list[str] = self.ask(f"label/{label}/values", **{"match[]": series})
+        return values
+
+    def ask(self, endpoint: str, **parameters: str) -> Any:
+        """The data that the API answers with."""
+        response = request(self.address, f"/api/v1/{endpoint}?" + urlencode(parameters))
+        assert response.status == 200, (parameters, response)
+        return json.loads(response.body)["data"]
 
     def values(self, expression: str, label: str) -> dict[str, float]:
         """The values of an instant query by one of its labels."""
