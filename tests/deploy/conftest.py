@@ -8,6 +8,8 @@ import pytest
 from domain import keep_to_this_host, reserved_domain_id
 from exporter import PROGRAM as EXPORTER_PROGRAM
 from exporter import Exporter, StartExporter
+from looked_at import Secured, secure
+from mock_kubernetes import NODES, PODS, MockKubernetes, node
 from program import starter
 
 
@@ -26,3 +28,17 @@ def domain_id() -> Iterator[int]:
 def start_exporter(domain_id: int, tmp_path: Path) -> Iterator[StartExporter]:
     with starter(Exporter, EXPORTER_PROGRAM, domain_id, tmp_path) as start:
         yield start
+
+
+@pytest.fixture
+def secured(start_exporter: StartExporter, tmp_path: Path) -> Secured:
+    return secure(start_exporter, tmp_path)
+
+
+@pytest.fixture
+def kubernetes() -> Iterator[MockKubernetes]:
+    """A cluster with one node and nothing else."""
+    with MockKubernetes() as kubernetes:
+        kubernetes.add(NODES, node("worker"))
+        kubernetes.add(PODS)
+        yield kubernetes
