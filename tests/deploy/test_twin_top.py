@@ -24,7 +24,7 @@ from robot import Robot, repeatedly
 from synchronizer import PROGRAM as SYNCHRONIZER_PROGRAM
 from synchronizer import REFERENCE_TOPIC, TWIN_TOPIC, Motion, Synchronizer
 from top import EXIT_NOTHING_ANSWERS, PROGRAM, Terminal, look
-from waiting import wait_until
+from waiting import TIMEOUT_S
 
 PAGE = REPOSITORY / "docs" / "twin_top.md"
 
@@ -239,6 +239,13 @@ def test_a_signal_gives_the_terminal_back(number: signal.Signals) -> None:
         terminal.wait_for("connection refused")
         terminal.process.send_signal(number)
         assert terminal.wait_for_the_end() == 0
+
+
+def test_nobody_is_left_where_the_terminal_has_gone() -> None:
+    with Terminal(f"http://{nobody()}") as terminal:
+        terminal.wait_for("connection refused")
+        terminal.hang_up()
+        terminal.process.wait(TIMEOUT_S)
 
 
 def test_without_colour_no_colour_is_sent(start_exporter: StartExporter) -> None:

@@ -68,6 +68,7 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
         self.output = b""
         self._ours, self._theirs = pty.openpty()
+        self._ends = [self._ours, self._theirs]
         self.resize(COLUMNS, LINES)
         self._before = termios.tcgetattr(self._theirs)
         # It is the terminal's own session, or nobody would tell it of another size.
@@ -84,8 +85,13 @@ class Terminal:
     ) -> None:
         self.process.kill()
         self.process.wait()
-        os.close(self._ours)
-        os.close(self._theirs)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Nobody has the terminal any more, but the program."""
+        for end in self._ends:
+            os.close(end)
+        self._ends = []
 
     def resize(self, columns: int, lines: int) -> None:
         self._screen.resize(lines, columns)

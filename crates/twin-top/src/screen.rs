@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::table::{Cell, Row, View};
 
 /// Of a page up or down.
-const PAGE_ROWS: usize = 10;
+const PAGE_ROWS: u16 = 10;
 
 /// More than any name has that a filter could be meant for.
 const FILTER_CHARACTERS_MAX: usize = 100;
@@ -117,8 +117,8 @@ impl Screen {
             KeyCode::Char(digit @ '1'..='9') => self.show_numbered(digit),
             KeyCode::Down | KeyCode::Char('j') => self.table.select_next(),
             KeyCode::Up | KeyCode::Char('k') => self.table.select_previous(),
-            KeyCode::PageDown => self.table.scroll_down_by(PAGE_ROWS as u16),
-            KeyCode::PageUp => self.table.scroll_up_by(PAGE_ROWS as u16),
+            KeyCode::PageDown => self.table.scroll_down_by(PAGE_ROWS),
+            KeyCode::PageUp => self.table.scroll_up_by(PAGE_ROWS),
             KeyCode::Home => self.table.select_first(),
             KeyCode::End => self.table.select_last(),
             _ => {}

@@ -49,7 +49,8 @@ struct Restored;
 
 impl Drop for Restored {
     fn drop(&mut self) {
-        ratatui::restore();
+        // One that has gone needs nothing.
+        let _ = ratatui::try_restore();
     }
 }
 
@@ -82,11 +83,7 @@ impl Session<'_> {
         loop {
             self.terminal.draw(|frame| draw(frame, &self.model, &mut self.screen, self.palette))?;
             tokio::select! {
-                Some((index, look)) = looks.next() => {
-                    if !self.screen.is_paused {
-                        self.model.take(index, look);
-                    }
-                }
+                Some(looks) = looks.next() => self.take(looks),
                 event = self.keys.next() => match event {
                     Some(Ok(Event::Key(key))) if self.screen.press(key) == Outcome::Quit => return Ok(None),
                     // A change of size is drawn as everything else is.
@@ -100,15 +97,27 @@ impl Session<'_> {
             }
         }
     }
+
+    fn take(&mut self, looks: Vec<(usize, Look)>) {
+        if !self.screen.is_paused {
+            for (index, look) in looks {
+                self.model.take(index, look);
+            }
+        }
+    }
 }
 
-/// Each with the number of its endpoint.
-fn all_looks<'a>(endpoints: &'a [Endpoint], plan: &'a Plan, turns: &'a Semaphore) -> LocalBoxStream<'a, (usize, Look)> {
+/// Each with the number of its endpoint; those at a time that are there, so that of many not each is drawn.
+fn all_looks<'a>(
+    endpoints: &'a [Endpoint],
+    plan: &'a Plan,
+    turns: &'a Semaphore,
+) -> LocalBoxStream<'a, Vec<(usize, Look)>> {
     let each = endpoints
         .iter()
         .enumerate()
         .map(|(index, endpoint)| looks(endpoint, plan, turns).map(move |look| (index, look)).boxed_local());
-    stream::select_all(each).boxed_local()
+    stream::select_all(each).ready_chunks(endpoints.len()).boxed_local()
 }
 
 /// Waits until there are others. Where that cannot be told, those that are known go on.
