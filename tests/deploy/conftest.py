@@ -5,29 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from domain import keep_to_this_host, reserved_domain_id
-from exporter import PROGRAM as EXPORTER_PROGRAM
-from exporter import Exporter, StartExporter
+from exporter import StartExporter
+from fixtures import domain_id as domain_id
+from fixtures import ros_environment as ros_environment
+from fixtures import start_bridge as start_bridge
+from fixtures import start_exporter as start_exporter
+from fixtures import start_monitor as start_monitor
+from fixtures import start_synchronizer as start_synchronizer
 from looked_at import Secured, secure
 from mock_kubernetes import NODES, PODS, MockKubernetes, node
-from program import starter
-
-
-@pytest.fixture(scope="session", autouse=True)
-def ros_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
-    keep_to_this_host(tmp_path_factory.mktemp("ros-log"))
-
-
-@pytest.fixture
-def domain_id() -> Iterator[int]:
-    with reserved_domain_id() as domain_id:
-        yield domain_id
-
-
-@pytest.fixture
-def start_exporter(domain_id: int, tmp_path: Path) -> Iterator[StartExporter]:
-    with starter(Exporter, EXPORTER_PROGRAM, domain_id, tmp_path) as start:
-        yield start
 
 
 @pytest.fixture

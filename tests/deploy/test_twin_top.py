@@ -5,24 +5,20 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from bridge import PROGRAM as BRIDGE_PROGRAM
-from bridge import Bridge, BridgeArguments
+from bridge import StartBridge
 from documented import code, table
 from exporter import TOPIC, Exporter, StartExporter
 from looked_at import Secured, moving_joint, url
 from mock_kubernetes import PODS, MockKubernetes, pod
-from monitor import PROGRAM as MONITOR_PROGRAM
-from monitor import Monitor
+from monitor import StartMonitor
 from ports import free_ports
-from program import EXIT_USAGE, REPOSITORY, Program, starter
+from program import EXIT_USAGE, REPOSITORY, Program
 from robot import Robot, repeatedly
-from synchronizer import PROGRAM as SYNCHRONIZER_PROGRAM
-from synchronizer import REFERENCE_TOPIC, TWIN_TOPIC, Motion, Synchronizer
+from synchronizer import REFERENCE_TOPIC, TWIN_TOPIC, Motion, StartSynchronizer
 from top import EXIT_NOTHING_ANSWERS, PROGRAM, Terminal, look
 from waiting import TIMEOUT_S
 
@@ -62,15 +58,17 @@ def nobody() -> str:
 
 
 def test_the_four_nodes_of_a_robot_and_its_twin(
-    start_exporter: StartExporter, domain_id: int, robot: Robot, tmp_path: Path
+    start_exporter: StartExporter,
+    start_synchronizer: StartSynchronizer,
+    start_monitor: StartMonitor,
+    start_bridge: StartBridge,
+    domain_id: int,
+    robot: Robot,
 ) -> None:
-    with ExitStack() as stack:
-        synchronizer = stack.enter_context(starter(Synchronizer, SYNCHRONIZER_PROGRAM, domain_id, tmp_path))()
-        monitor = stack.enter_context(starter(Monitor, MONITOR_PROGRAM, domain_id, tmp_path))()
-        bridge = stack.enter_context(starter(Bridge, BRIDGE_PROGRAM, domain_id, tmp_path, BridgeArguments))()
-        exporter = start_exporter(parameters={"topics": [REFERENCE_TOPIC, TWIN_TOPIC]})
-        motion = Motion(robot.talker(REFERENCE_TOPIC), robot.talker(TWIN_TOPIC), ["hip", "knee"])
-        stack.enter_context(motion.running())
+    synchronizer, monitor, bridge = start_synchronizer(), start_monitor(), start_bridge()
+    exporter = start_exporter(parameters={"topics": [REFERENCE_TOPIC, TWIN_TOPIC]})
+    motion = Motion(robot.talker(REFERENCE_TOPIC), robot.talker(TWIN_TOPIC), ["hip", "knee"])
+    with motion.running():
         synchronizer.wait_for_state("SYNCED")
         monitor.wait_for_status("ok", REFERENCE_TOPIC)
         exporter.wait_for_status("ok", TWIN_TOPIC)

@@ -1,4 +1,4 @@
-"""What the tests run on: a ROS domain of their own, exporters and robots in it, and nothing left behind."""
+"""What the tests run on besides fixtures.py: robots, clients and networks, and nothing left behind."""
 
 import os
 import subprocess
@@ -10,19 +10,23 @@ from typing import Any
 import pytest
 
 from bridge import PROGRAM as BRIDGE_PROGRAM
-from bridge import Bridge, BridgeArguments, Connect, StartBridge
-from domain import keep_to_this_host, reserved_domain_id
+from bridge import Bridge, Connect, StartBridge
 from exporter import PROGRAM, TOPIC, Exporter, RunExporter, StartExporter
+from fixtures import domain_id as domain_id
+from fixtures import ros_environment as ros_environment
+from fixtures import start_bridge as start_bridge
+from fixtures import start_exporter as start_exporter
+from fixtures import start_monitor as start_monitor
+from fixtures import start_synchronizer as start_synchronizer
+from fixtures import start_twin as start_twin
+from fixtures import start_unprivileged as start_unprivileged
 from hosted import Programs
 from monitor import PROGRAM as MONITOR_PROGRAM
-from monitor import NVML, Monitor, StartMonitor
+from monitor import NVML
 from network import skip_where_not_allowed
-from program import Arguments, Ended, ParameterValue, end_all, run_program, starter
+from program import Arguments, Ended, ParameterValue, end_all, run_program
 from robot import Robot, Talker
 from synchronizer import PROGRAM as SYNCHRONIZER_PROGRAM
-from synchronizer import StartSynchronizer, Synchronizer, Unprivileged
-from twin import PROGRAM as TWIN_PROGRAM
-from twin import StartTwin, Twin, TwinArguments
 from unity import Unity
 
 
@@ -30,59 +34,6 @@ def pytest_sessionstart() -> None:
     for program in (PROGRAM, MONITOR_PROGRAM, SYNCHRONIZER_PROGRAM, BRIDGE_PROGRAM):
         if not program.is_file():
             pytest.exit(f"{program} is missing: run 'make build'", returncode=4)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def ros_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
-    keep_to_this_host(tmp_path_factory.mktemp("ros-log"))
-
-
-@pytest.fixture
-def domain_id() -> Iterator[int]:
-    with reserved_domain_id() as domain_id:
-        yield domain_id
-
-
-@pytest.fixture
-def start_exporter(domain_id: int, tmp_path: Path) -> Iterator[StartExporter]:
-    """Starts exporters, and ends those that still run after the test: each has to end well."""
-    with starter(Exporter, PROGRAM, domain_id, tmp_path) as start:
-        yield start
-
-
-@pytest.fixture
-def start_monitor(domain_id: int, tmp_path: Path) -> Iterator[StartMonitor]:
-    """The same for monitors."""
-    with starter(Monitor, MONITOR_PROGRAM, domain_id, tmp_path) as start:
-        yield start
-
-
-@pytest.fixture
-def start_synchronizer(domain_id: int, tmp_path: Path) -> Iterator[StartSynchronizer]:
-    """The same for synchronizers."""
-    with starter(Synchronizer, SYNCHRONIZER_PROGRAM, domain_id, tmp_path) as start:
-        yield start
-
-
-@pytest.fixture
-def start_unprivileged(domain_id: int, tmp_path: Path) -> Iterator[StartSynchronizer]:
-    """The same for synchronizers that may have no real-time priority."""
-    with starter(Synchronizer, SYNCHRONIZER_PROGRAM, domain_id, tmp_path, Unprivileged) as start:
-        yield start
-
-
-@pytest.fixture
-def start_bridge(domain_id: int, tmp_path: Path) -> Iterator[StartBridge]:
-    """The same for bridges."""
-    with starter(Bridge, BRIDGE_PROGRAM, domain_id, tmp_path, BridgeArguments) as start:
-        yield start
-
-
-@pytest.fixture
-def start_twin(domain_id: int, tmp_path: Path) -> Iterator[StartTwin]:
-    """The same for robots in the physics."""
-    with starter(Twin, TWIN_PROGRAM, domain_id, tmp_path, TwinArguments) as start:
-        yield start
 
 
 @pytest.fixture

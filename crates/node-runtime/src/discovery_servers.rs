@@ -20,8 +20,8 @@ pub(crate) fn check() -> anyhow::Result<()> {
 }
 
 fn check_list(list: &str, resolves: impl Fn(&str) -> bool) -> anyhow::Result<()> {
-    let hosts = list.split(';').map(str::trim).filter(|entry| !entry.is_empty()).map(host);
-    match hosts.into_iter().find(|host| !resolves(host)) {
+    let mut hosts = list.split(';').map(str::trim).filter(|entry| !entry.is_empty()).map(host);
+    match hosts.find(|host| !resolves(host)) {
         Some(host) => anyhow::bail!(
             "{VARIABLE}: there is no host {host:?}, and with one that is unknown Fast DDS would ask none of \"{list}\""
         ),

@@ -156,7 +156,9 @@ impl Parameters {
         })?;
         let value = match (&declared.default, value) {
             (ParameterValue::Double(_), ParameterValue::Integer(integer)) => ParameterValue::Double(integer as f64),
-            (default, ParameterValue::ByteArray(bytes)) if bytes.is_empty() => emptied(default),
+            (default, ParameterValue::ByteArray(bytes)) if bytes.is_empty() => {
+                emptied(default).unwrap_or(ParameterValue::ByteArray(bytes))
+            }
             (_, value) => value,
         };
         let (actual, expected) = (value.type_name(), declared.default.type_name());
@@ -239,19 +241,20 @@ impl Declaration {
     }
 
     fn is_list(&self) -> bool {
-        use ParameterValue::{BoolArray, ByteArray, DoubleArray, IntegerArray, StringArray};
-        matches!(self.default, BoolArray(_) | ByteArray(_) | IntegerArray(_) | DoubleArray(_) | StringArray(_))
+        emptied(&self.default).is_some()
     }
 }
 
-/// A list of the same type with nothing in it; an empty list of bytes in place of what is no list.
-fn emptied(value: &ParameterValue) -> ParameterValue {
+/// A list of the same type with nothing in it, if the value is a list.
+fn emptied(value: &ParameterValue) -> Option<ParameterValue> {
+    use ParameterValue::{BoolArray, ByteArray, DoubleArray, IntegerArray, StringArray};
     match value {
-        ParameterValue::BoolArray(_) => ParameterValue::BoolArray(Vec::new()),
-        ParameterValue::IntegerArray(_) => ParameterValue::IntegerArray(Vec::new()),
-        ParameterValue::DoubleArray(_) => ParameterValue::DoubleArray(Vec::new()),
-        ParameterValue::StringArray(_) => ParameterValue::StringArray(Vec::new()),
-        _ => ParameterValue::ByteArray(Vec::new()),
+        BoolArray(_) => Some(BoolArray(Vec::new())),
+        ByteArray(_) => Some(ByteArray(Vec::new())),
+        IntegerArray(_) => Some(IntegerArray(Vec::new())),
+        DoubleArray(_) => Some(DoubleArray(Vec::new())),
+        StringArray(_) => Some(StringArray(Vec::new())),
+        _ => None,
     }
 }
 

@@ -6,7 +6,6 @@ set -eu
 event=backup
 # shellcheck source=repository.sh
 . "$(dirname "$0")/repository.sh"
-scripts="$(cd "$(dirname "$0")" && pwd)"
 keep_daily="${KEEP_DAILY:-7}"
 keep_weekly="${KEEP_WEEKLY:-4}"
 keep_monthly="${KEEP_MONTHLY:-12}"

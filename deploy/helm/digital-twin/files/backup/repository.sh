@@ -15,8 +15,10 @@ open_seconds="${OPEN_SECONDS:-30}"
 stop_seconds="${STOP_SECONDS:-20}"
 
 tag=simulation-data
+# With its whole path, since who uses it goes elsewhere.
+scripts="$(cd "$(dirname "$0")" && pwd)"
 # shellcheck source=log.sh
-. "$(dirname "$0")/log.sh"
+. "$scripts/log.sh"
 
 started="$(date +%s)"
 child_id=""

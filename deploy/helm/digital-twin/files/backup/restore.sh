@@ -10,7 +10,6 @@ set -eu
 event=restore
 # shellcheck source=repository.sh
 . "$(dirname "$0")/repository.sh"
-scripts="$(cd "$(dirname "$0")" && pwd)"
 mode="${RESTORE_MODE:-empty}"
 wanted="${RESTORE_SNAPSHOT:-latest}"
 partial="$data/.restore-partial"
