@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,11 @@ def test_pods_of_a_release(kubernetes: MockKubernetes, moving: Exporter, tmp_pat
     unknown = look("--json", "--pod=other", "--kubeconfig", file)
     assert unknown.exit_code == EXIT_NOTHING_ANSWERS
     assert "of core, unity" in unknown.stderr
+    kubernetes.refused[f"{PODS}/core/portforward"] = HTTPStatus.FORBIDDEN
+    refused = look("--json", "--pod=core", "--kubeconfig", file)
+    assert refused.exit_code == EXIT_NOTHING_ANSWERS
+    assert "not allowed" in refused.stderr
+    assert "pods/portforward" in refused.stderr
 
 
 def test_a_cluster_that_does_not_answer(tmp_path: Path) -> None:
@@ -228,6 +234,22 @@ def test_a_node_that_goes_and_comes_again_is_told(start_exporter: StartExporter)
         start_exporter(f"--web.listen-address={address}")
         terminal.wait_for(f"+ up {address}")
         terminal.press("\x03")
+        assert terminal.wait_for_the_end() == 0
+
+
+def test_a_pod_that_is_replaced_is_followed(
+    kubernetes: MockKubernetes, start_exporter: StartExporter, tmp_path: Path
+) -> None:
+    address = start_exporter().address
+    kubernetes.forwards |= {("old", 8000): address, ("new", 8000): address}
+    kubernetes.add(PODS, pod("old", {"metrics": 8000}))
+    file = kubernetes.kubeconfig(tmp_path)
+    with Terminal("--interval=0.1", "--view=endpoints", "--cluster", "--kubeconfig", file) as terminal:
+        terminal.wait_for("+ up old:8000")
+        kubernetes.add(PODS, pod("new", {"metrics": 8000}))
+        terminal.wait_for("+ up new:8000")
+        assert not terminal.shows("old:8000")
+        terminal.press("q")
         assert terminal.wait_for_the_end() == 0
 
 

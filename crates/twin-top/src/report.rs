@@ -86,8 +86,8 @@ mod tests {
     fn columns_are_aligned_and_none_is_empty() {
         let count = |total| format!("{PAGE}\nros_message_count_total{{topic_name=\"/a\"}} {total}");
         let text = table(&model(&[("a:1", &[&count(0), &count(50)]), ("b:2", &[""])]), View::Topics);
-        let expected = "STATUS  TOPIC  HZ    AGE  LOST  LOST/S  AT   PUBS  SUBS  JITTER  ROBOT  WHY\n\
-                        + ok    /a     50.0  -    -     -       a:1  -     -     -       -      -\n";
+        let expected = "STATUS  TOPIC  HZ    AGE  LOST  LOST/S  AT   PUBS  SUBS  JITTER  DOMAIN  ROBOT  WHY\n\
+                        + ok    /a     50.0  -    -     -       a:1  -     -     -       -       -      -\n";
         assert_eq!(text, expected);
     }
 

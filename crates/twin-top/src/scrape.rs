@@ -5,7 +5,7 @@ use std::time::Instant;
 use futures::StreamExt as _;
 use futures::stream::{self, Stream};
 use hyper::StatusCode;
-use metrics_client::{Client, Endpoint, Page, one_line};
+use metrics_client::{Client, Endpoint, Fault, Page, explain, one_line};
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -53,7 +53,10 @@ async fn look(client: &mut Client<'_>, path: &str) -> Look {
 }
 
 async fn ask(client: &mut Client<'_>, path: &str) -> Result<Measures, String> {
-    let answer = client.get(path).await.map_err(|fault| fault.to_string())?;
+    let answer = client.get(path).await.map_err(|fault| match fault {
+        Fault::Cluster(error) => format!("{} (needs get and create of pods/portforward)", explain(&error)),
+        fault => fault.to_string(),
+    })?;
     match answer.status {
         StatusCode::OK => Page::parse(&answer.body).map(|page| Measures::of(&page)).map_err(|error| error.to_string()),
         StatusCode::UNAUTHORIZED => Err("it asks for a user: --username and --password-file".to_owned()),

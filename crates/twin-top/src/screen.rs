@@ -151,11 +151,12 @@ impl Screen {
     }
 }
 
-/// Texts by letters, the greatest number first: that is looked for. What is absent comes last either way.
+/// The worst status first, texts by letters, the greatest number first: that is looked for. What is absent comes last either way.
 fn compare(one: &Cell, other: &Cell, is_reversed: bool) -> Ordering {
     let order = match (one, other) {
         (Cell::Number(Some(one), _), Cell::Number(Some(other), _)) => other.total_cmp(one),
         (Cell::Number(one, _), Cell::Number(other, _)) => return other.is_some().cmp(&one.is_some()),
+        (Cell::Status(one, _), Cell::Status(other, _)) if one != other => other.cmp(one),
         (one, other) => one.shown().cmp(&other.shown()),
     };
     if is_reversed { order.reverse() } else { order }
@@ -210,6 +211,17 @@ mod tests {
         assert_eq!(topics(&screen), ["/arm", "/Leg", "/base"], "none last");
         pressed(&mut screen, &"s".repeat(View::Topics.columns().len() - 2));
         assert_eq!(screen.sort(), None);
+    }
+
+    #[test]
+    fn the_worst_status_comes_first() {
+        let mut screen = Screen::new(View::Topics);
+        pressed(&mut screen, "s");
+        let page = ["ok", "late", "new", "qos_incompatible"]
+            .map(|status| format!("ros_topic_status{{topic_name=\"/{status}\",status=\"{status}\"}} 1\n"));
+        let rows = screen.rows(&model(&[("a:1", &[&page.concat()])]));
+        let shown: Vec<String> = rows.iter().map(|row| row.cells[0].shown()).collect();
+        assert_eq!(shown, ["x qos_incompatible", "? new", "! late", "+ ok"]);
     }
 
     #[test]

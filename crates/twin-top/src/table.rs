@@ -38,9 +38,10 @@ impl View {
     /// Those that are of use least come last: where there is no room they are left out.
     pub(crate) fn columns(self) -> &'static [&'static str] {
         match self {
-            Self::Topics => {
-                &["STATUS", "TOPIC", "HZ", "AGE", "LOST", "LOST/S", "AT", "PUBS", "SUBS", "JITTER", "ROBOT", "WHY"]
-            }
+            Self::Topics => &[
+                "STATUS", "TOPIC", "HZ", "AGE", "LOST", "LOST/S", "AT", "PUBS", "SUBS", "JITTER", "DOMAIN", "ROBOT",
+                "WHY",
+            ],
             Self::Joints => {
                 &["JOINT", "TOPIC", "POSITION", "VELOCITY", "ERROR", "NO LAG", "LAG", "AGE", "EFFORT", "AT"]
             }
@@ -93,13 +94,18 @@ impl Row {
 
     /// Whether a text of it has this in it, in lower case.
     pub(crate) fn has(&self, part: &str) -> bool {
-        self.cells.iter().any(|cell| matches!(cell, Cell::Text(text) if text.to_lowercase().contains(part)))
+        self.cells.iter().any(|cell| match cell {
+            Cell::Status(_, text) | Cell::Text(text) => text.to_lowercase().contains(part),
+            Cell::Number(..) => false,
+        })
     }
 }
 
 /// What a cell shows.
 #[derive(Debug, Clone)]
 pub(crate) enum Cell {
+    /// With the node's word for it.
+    Status(Status, String),
     Text(String),
     Number(Option<f64>, fn(f64) -> String),
 }
@@ -109,17 +115,6 @@ impl Cell {
         Self::Text(text.to_owned())
     }
 
-    /// A status by a sign and a word, so that nobody has to tell colours apart.
-    fn status(status: Status, word: &str) -> Self {
-        let sign = match status {
-            Status::Ok => '+',
-            Status::Warning => '!',
-            Status::Unknown => '?',
-            Status::Unhealthy => 'x',
-        };
-        Self::Text(format!("{sign} {word}"))
-    }
-
     pub(crate) fn is_number(&self) -> bool {
         matches!(self, Self::Number(..))
     }
@@ -127,6 +122,7 @@ impl Cell {
     /// As it is shown.
     pub(crate) fn shown(&self) -> String {
         match self {
+            Self::Status(status, word) => format!("{} {word}", sign(*status)),
             Self::Text(text) if !text.is_empty() => text.clone(),
             Self::Number(Some(value), format) => format(*value),
             Self::Text(_) | Self::Number(None, _) => "-".to_owned(),
@@ -134,24 +130,38 @@ impl Cell {
     }
 }
 
+/// Beside the word, so that nobody has to tell colours apart.
+fn sign(status: Status) -> char {
+    match status {
+        Status::Ok => '+',
+        Status::Warning => '!',
+        Status::Unknown => '?',
+        Status::Unhealthy => 'x',
+    }
+}
+
 fn each(model: &Model, rows: impl Fn(&str, &Measures) -> Vec<Row>) -> Vec<Row> {
     model.measures().flat_map(|(at, measures)| rows(at, measures)).collect()
 }
 
+fn told(word: &Option<String>) -> String {
+    word.clone().unwrap_or_else(|| "not told".to_owned())
+}
+
 fn of_topic(at: &str, topic: &Topic) -> Row {
-    let at = topic.scope.domain.as_ref().map_or_else(|| at.to_owned(), |domain| format!("{at} domain {domain}"));
     let cells = vec![
-        Cell::status(topic.severity, topic.status.as_deref().unwrap_or("not told")),
+        Cell::Status(topic.severity, told(&topic.status)),
         Cell::text(&topic.topic),
         Cell::Number(topic.rate_hertz, plain),
         Cell::Number(topic.age_seconds, duration),
         Cell::Number(topic.lost.total, whole),
         Cell::Number(topic.lost.per_second, plain),
-        Cell::Text(at),
+        Cell::text(at),
         Cell::Number(topic.publishers, whole),
         Cell::Number(topic.subscriptions, whole),
         Cell::Number(topic.jitter_seconds, duration),
-        Cell::text(topic.scope.robot.as_deref().unwrap_or("")),
+        Cell::text(topic.scope.domain.as_deref().unwrap_or_default()),
+        Cell::text(topic.scope.robot.as_deref().unwrap_or_default()),
         Cell::text(topic.reason),
     ];
     Row::new(topic.severity, cells)
@@ -196,7 +206,7 @@ fn of_joint(at: &str, joint: &Joint, of_both: Option<&TwinJoint>) -> Row {
 
 fn of_twin(at: &str, twin: &Twin) -> Row {
     let cells = vec![
-        Cell::status(twin.severity(), twin.state.as_deref().unwrap_or("not told")),
+        Cell::Status(twin.severity(), told(&twin.state)),
         Cell::text(at),
         Cell::Number(twin.quality_ratio, percent),
         Cell::Number(twin.lag_seconds, duration),
@@ -244,9 +254,14 @@ fn of_bridge(at: &str, bridge: &Bridge) -> Vec<Row> {
 }
 
 fn endpoints(model: &Model) -> Vec<Row> {
-    let row = |status, word, at: &str, node, version: &str, why: &str| {
-        let cells =
-            vec![Cell::status(status, word), Cell::text(at), Cell::text(node), Cell::text(version), Cell::text(why)];
+    let row = |status, word: &str, at: &str, node, version: &str, why: &str| {
+        let cells = vec![
+            Cell::Status(status, word.to_owned()),
+            Cell::text(at),
+            Cell::text(node),
+            Cell::text(version),
+            Cell::text(why),
+        ];
         Row::new(status, cells)
     };
     let of_endpoint = |observed: &crate::model::Observed| match &observed.state {
@@ -292,9 +307,9 @@ mod tests {
             "ros_topic_status{topic_name=\"/a\",status=\"stale\"} 1\nros_messages_lost_total{topic_name=\"/a\"} 3";
         let rows = shown(View::Topics, &model(&[("a:1", &[page])]));
         assert_eq!(rows[0][..7], ["x stale", "/a", "-", "-", "3", "-", "a:1"]);
-        assert_eq!(rows[0][11], "its messages have stopped: look at the publisher");
+        assert_eq!(rows[0][12], "its messages have stopped: look at the publisher");
         let monitored = "ros_topics 1\nros_topic_rate_hertz{domain=\"5\",topic_name=\"/a\"} 20";
-        assert_eq!(shown(View::Topics, &model(&[("a:1", &[monitored])]))[0][6], "a:1 domain 5");
+        assert_eq!(shown(View::Topics, &model(&[("a:1", &[monitored])]))[0][10], "5");
     }
 
     #[test]

@@ -18,8 +18,8 @@ use crate::screen::{Outcome, Screen};
 use crate::view::{Palette, draw};
 use crate::whereabouts::Whereabouts;
 
-/// How often it is asked whether other pods run: they are replaced now and then.
-const WHEREABOUTS_EVERY: Duration = Duration::from_secs(10);
+/// After so many looks it is asked whether other pods run: they are replaced now and then.
+const LOOKS_PER_SEARCH: u32 = 10;
 
 /// Runs until a key or a signal ends it.
 ///
@@ -79,7 +79,8 @@ impl Session<'_> {
     async fn follow(&mut self, endpoints: &[Endpoint]) -> io::Result<Option<Vec<Endpoint>>> {
         let turns = Semaphore::new(LOOKS_AT_ONCE);
         let mut looks = all_looks(endpoints, self.plan, &turns);
-        let mut others = std::pin::pin!(other_endpoints(self.whereabouts, endpoints));
+        let mut others =
+            std::pin::pin!(other_endpoints(self.whereabouts, endpoints, LOOKS_PER_SEARCH * self.plan.interval));
         loop {
             self.terminal.draw(|frame| draw(frame, &self.model, &mut self.screen, self.palette))?;
             tokio::select! {
@@ -121,13 +122,13 @@ fn all_looks<'a>(
 }
 
 /// Waits until there are others. Where that cannot be told, those that are known go on.
-async fn other_endpoints(whereabouts: &Whereabouts<'_>, known: &[Endpoint]) -> Vec<Endpoint> {
+async fn other_endpoints(whereabouts: &Whereabouts<'_>, known: &[Endpoint], every: Duration) -> Vec<Endpoint> {
     if !whereabouts.may_change() {
         return std::future::pending().await;
     }
     let places = |endpoints: &[Endpoint]| endpoints.iter().map(|one| one.place.to_string()).collect::<Vec<_>>();
     loop {
-        tokio::time::sleep(WHEREABOUTS_EVERY).await;
+        tokio::time::sleep(every).await;
         if let Ok(found) = whereabouts.endpoints().await
             && places(&found) != places(known)
         {
