@@ -35,6 +35,10 @@ VERSION = {"major": "1", "minor": "33", "gitVersion": "v1.33.4", "platform": "li
     ("gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler"), ""
 )
 
+# Where the objects are that are asked for most.
+NODES = "/api/v1/nodes"
+PODS = "/api/v1/namespaces/digital-twin-system/pods"
+
 # By group and version: kind, its plural's ending, whether it is in a namespace.
 RESOURCES = {
     "v1": [

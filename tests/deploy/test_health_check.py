@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
-import bcrypt
 import psutil
 import pytest
 
@@ -22,7 +21,8 @@ from bridge import Bridge, BridgeArguments
 from documented import code, table
 from exporter import TOPIC, Exporter, StartExporter
 from health import EXIT_HEALTHY, EXIT_UNHEALTHY, PROGRAM, Health, check_health
-from mock_kubernetes import MockKubernetes, container, node, pod
+from looked_at import Secured, moving_joint, url
+from mock_kubernetes import NODES, PODS, MockKubernetes, container, node, pod
 from monitor import PROGRAM as MONITOR_PROGRAM
 from monitor import Monitor
 from ports import free_ports
@@ -36,18 +36,10 @@ from web import Address
 
 PAGE = REPOSITORY / "docs" / "health_check.md"
 
-NAMESPACE = "/api/v1/namespaces/digital-twin-system"
-PODS = f"{NAMESPACE}/pods"
-NODES = "/api/v1/nodes"
-
 # Time that a run may take beyond what it was told to wait: it is ten times what it takes.
 BEYOND_TIMEOUT_S = 5.0
 
 Check = Callable[..., Health]
-
-
-def url(program: Program) -> str:
-    return f"http://{program.address}"
 
 
 @contextmanager
@@ -187,29 +179,19 @@ def test_who_is_none_of_our_nodes(answer: Callable[[str], bytes], told: str) -> 
     assert told in health.detail("endpoint")
 
 
-def test_tls_and_users(start_exporter: StartExporter, tmp_path: Path) -> None:
-    authority, other = Authority(tmp_path), Authority(tmp_path, "other")
-    authority.issue("server")
-    password_hash = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
-    config = tmp_path / "web.yml"
-    config.write_text(
-        "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
-        f"basic_auth_users: {{me: {password_hash}}}\n"
-    )
-    password = tmp_path / "password"
-    password.write_text("secret\n")
-    exporter = start_exporter(f"--web.config.file={config}", wait=False)
+def test_tls_and_users(secured: Secured) -> None:
+    exporter = secured.exporter
     endpoint = f"--endpoints=https://{exporter.address}"
 
     assert "--ca-file" in check_health(endpoint).detail("endpoint")
-    assert "--ca-file" in check_health(endpoint, "--ca-file", other.certificate).detail("endpoint")
-    trusting = (endpoint, "--ca-file", authority.certificate)
+    assert "--ca-file" in check_health(endpoint, "--ca-file", secured.other_certificate).detail("endpoint")
+    trusting = (endpoint, "--ca-file", secured.certificate)
     assert "--username" in check_health(*trusting).detail("endpoint")
-    health = check_health(*trusting, "--username=me", "--password-file", password)
+    health = check_health(*trusting, "--username=me", "--password-file", secured.password)
     assert ("endpoint", str(exporter.address), "ok") in health.rows
     plain = check_health(f"--endpoints=http://{exporter.address}")
     assert plain.exit_code == EXIT_UNHEALTHY
-    assert check_health(f"--endpoints=https://{exporter.address}", "--ca-file", password).exit_code == EXIT_USAGE
+    assert check_health(f"--endpoints=https://{exporter.address}", "--ca-file", secured.password).exit_code == EXIT_USAGE
 
 
 # Prometheus
@@ -252,15 +234,6 @@ def test_who_is_no_prometheus(start_exporter: StartExporter) -> None:
 
 
 @pytest.fixture
-def kubernetes() -> Iterator[MockKubernetes]:
-    """A cluster with one node and nothing else."""
-    with MockKubernetes() as kubernetes:
-        kubernetes.add(NODES, node("worker"))
-        kubernetes.add(PODS)
-        yield kubernetes
-
-
-@pytest.fixture
 def check(kubernetes: MockKubernetes, tmp_path: Path) -> Check:
     file = kubernetes.kubeconfig(tmp_path)
     return lambda *arguments: check_health("--kubeconfig", file, *arguments)
@@ -272,13 +245,9 @@ def twin(kubernetes: MockKubernetes, start_exporter: StartExporter, domain_id: i
     exporter = start_exporter()
     kubernetes.add(PODS, pod("core", {"metrics": 8000, "ros": 7400}))
     kubernetes.forwards["core", 8000] = exporter.address
-    robot = Robot(domain_id)
-    talker = robot.talker(TOPIC)
-    exporter.wait_until_matched(talker)
-    with repeatedly(lambda: talker.publish(["elbow"], [0.0]), 0.05):
+    with moving_joint(exporter, domain_id):
         exporter.wait_for_status("ok")
         yield exporter
-    robot.close()
 
 
 def test_a_cluster_that_is_well(kubernetes: MockKubernetes, check: Check, twin: Exporter) -> None:

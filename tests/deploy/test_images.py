@@ -293,7 +293,7 @@ def test_the_nodes_image_holds_its_programs_and_no_shell(images: None) -> None:
     files = files_of(IMAGES["nodes"])
     folders = ("bin", "sbin", "digital_twin_simulation")
     programs = {path.name for path in files if path.parent.name in folders and not path.suffix}
-    assert programs == {*NODES, "discovery_server_probe", "fast-discovery-server", "health_check"}, programs
+    assert programs == {*NODES, "discovery_server_probe", "fast-discovery-server", "health_check", "twin_top"}, programs
     assert not {"bash", "sh", "dash", "busybox", "python3", "perl", "apt-get", "dpkg"} & {path.name for path in files}
 
 

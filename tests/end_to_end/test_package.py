@@ -20,7 +20,7 @@ def test_ros_finds_the_package_and_its_programs() -> None:
     prefix = subprocess.run(sourced("python3", "-c", ask), check=True, capture_output=True, text=True).stdout.strip()
     assert Path(prefix) == INSTALL
     programs = {path.name for path in EXECUTABLES.iterdir() if os.access(path, os.X_OK)}
-    assert programs == {*NODES, "start_simulation.sh", "discovery_server_probe", "health_check"}
+    assert programs == {*NODES, "start_simulation.sh", "discovery_server_probe", "health_check", "twin_top"}
 
 
 @pytest.mark.parametrize("node", NODES)

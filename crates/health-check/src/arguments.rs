@@ -1,20 +1,15 @@
 //! The command line, and what it asks for: read and checked as a whole before anything is asked.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
+use metrics_client::flags::{AccessFlags, ClusterFlags, Faults, Refusal, is_name, login, seconds};
+use metrics_client::{Access, ClusterTarget, Endpoint, Place};
 
-use crate::access::{self, Access};
-use crate::cluster::{ClusterTarget, ServiceAddress};
-use crate::endpoint::Endpoint;
-use crate::place::Place;
+use crate::cluster::ServiceAddress;
 use crate::prometheus::Server;
-
-/// Of usage: as all programs of this package.
-const EXIT_USAGE: u8 = 64;
 
 const EXAMPLES: &str = "Examples:
   health_check                                                     # the release of scripts/deploy.sh
@@ -22,12 +17,6 @@ const EXAMPLES: &str = "Examples:
   health_check --endpoints https://robot1.example:8000 --ca-file ca.pem --username me --password-file secret
 
 Exit codes: 0 healthy (warnings are), 1 not healthy or not known, 64 bad usage.";
-
-/// Metrics ports of the nodes on one host.
-const LOCAL_PORTS: std::ops::RangeInclusive<u16> = 8000..=8003;
-
-/// More seconds than anybody waits for.
-const SECONDS_MAX: f64 = 86_400.0;
 
 /// Says what is wrong with a digital twin, and what to do: its cluster, pods, nodes, synchronization and Prometheus
 #[derive(Debug, Parser)]
@@ -60,34 +49,12 @@ struct Flags {
 #[command(next_help_heading = "Without a cluster")]
 struct HostFlags {
     /// Metrics pages of nodes
-    #[arg(long, value_name = "URL,…", value_delimiter = ',', conflicts_with = "local")]
+    #[arg(long, value_name = "URL,…", value_delimiter = ',', conflicts_with_all = ["local", "ClusterFlags"])]
     endpoints: Vec<String>,
     /// The nodes of this host: http://127.0.0.1:8000 to http://127.0.0.1:8003
-    #[arg(long)]
+    #[arg(long, conflicts_with = "ClusterFlags")]
     local: bool,
 }
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "In a cluster")]
-struct ClusterFlags {
-    /// Kubernetes namespace of the release
-    #[arg(long, value_name = "NAME", default_value = "digital-twin-system", conflicts_with_all = OF_HOSTS)]
-    namespace: String,
-    /// Helm release
-    #[arg(long, value_name = "NAME", default_value = "digital-twin", conflicts_with_all = OF_HOSTS)]
-    release: String,
-    /// One robot of the release alone
-    #[arg(long, value_name = "NAME", conflicts_with_all = OF_HOSTS)]
-    robot: Option<String>,
-    /// Context of the kubeconfig; unless given, its current one
-    #[arg(long, value_name = "NAME", conflicts_with_all = OF_HOSTS)]
-    context: Option<String>,
-    /// Unless given, that of KUBECONFIG, ~/.kube/config, or the pod's own account
-    #[arg(long, value_name = "FILE", conflicts_with_all = OF_HOSTS)]
-    kubeconfig: Option<PathBuf>,
-}
-
-const OF_HOSTS: [&str; 2] = ["endpoints", "local"];
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Prometheus")]
@@ -104,20 +71,6 @@ struct PrometheusFlags {
     /// File with the password in its first line
     #[arg(long, value_name = "FILE", requires = "prometheus_username")]
     prometheus_password_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Access")]
-struct AccessFlags {
-    /// Certificates of the authority that is believed, of nodes and of Prometheus; unless given, those of the system
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// User of the nodes' pages
-    #[arg(long, value_name = "NAME", requires = "password_file")]
-    username: Option<String>,
-    /// File with the password in its first line
-    #[arg(long, value_name = "FILE", requires = "username")]
-    password_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -157,33 +110,6 @@ pub(crate) enum PrometheusAt {
     Service(ServiceAddress),
 }
 
-/// Why nothing is looked at.
-pub(crate) enum Refusal {
-    /// clap's, which also stands for `--help` and `--version`.
-    Flags(clap::Error),
-    /// What is wrong with the values, all of it.
-    Values(Vec<String>),
-}
-
-impl Refusal {
-    /// Writes it, and returns what to end with.
-    pub(crate) fn tell(&self) -> ExitCode {
-        match self {
-            Self::Flags(error) => match (error.print(), error.use_stderr()) {
-                (Ok(()), false) => ExitCode::SUCCESS,
-                (_, true) => ExitCode::from(EXIT_USAGE),
-                (Err(_), false) => ExitCode::FAILURE,
-            },
-            Self::Values(faults) => {
-                for fault in faults {
-                    eprintln!("error: {fault}");
-                }
-                ExitCode::from(EXIT_USAGE)
-            }
-        }
-    }
-}
-
 /// Reads the command line, the program's name first.
 ///
 /// # Errors
@@ -192,20 +118,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Pla
     let flags = Flags::try_parse_from(arguments).map_err(Refusal::Flags)?;
     let mut faults = Faults::default();
     let plan = plan(flags, &mut faults);
-    match plan {
-        Some(plan) if faults.0.is_empty() => Ok(plan),
-        _ => Err(Refusal::Values(faults.0)),
-    }
-}
-
-#[derive(Default)]
-struct Faults(Vec<String>);
-
-impl Faults {
-    /// The value, or none, with the fault kept.
-    fn keep<T>(&mut self, result: Result<T, String>) -> Option<T> {
-        result.map_err(|fault| self.0.push(fault)).ok()
-    }
+    faults.unless_any(plan)
 }
 
 /// Every value is looked at, also after a fault.
@@ -215,19 +128,18 @@ fn plan(flags: Flags, faults: &mut Faults) -> Option<Plan> {
     let target = target(&flags, faults);
     let prometheus = flags.prometheus;
     let at = prometheus_at(&prometheus, faults);
-    let tls = faults.keep(access::trust(flags.access.ca_file.as_deref()));
-    let of_nodes = login(flags.access.username.as_deref(), flags.access.password_file.as_deref(), faults);
+    let access = flags.access.access(faults);
     let of_prometheus =
         login(prometheus.prometheus_username.as_deref(), prometheus.prometheus_password_file.as_deref(), faults);
-    let tls = tls?;
+    let access = access?;
     Some(Plan {
         target: target?,
         skip_nodes: flags.skip.contains(&Skip::Nodes),
         skip_endpoints: flags.skip.contains(&Skip::Endpoints),
         skip_metrics: flags.skip.contains(&Skip::Metrics),
         prometheus: at,
-        access: Access { tls: tls.clone(), authorization: of_nodes },
-        prometheus_access: Access { tls, authorization: of_prometheus },
+        prometheus_access: Access { tls: access.tls.clone(), authorization: of_prometheus },
+        access,
         timeout: timeout?,
         wait: wait?,
         json: flags.json,
@@ -236,32 +148,14 @@ fn plan(flags: Flags, faults: &mut Faults) -> Option<Plan> {
 
 fn target(flags: &Flags, faults: &mut Faults) -> Option<Target> {
     if flags.hosts.local {
-        let local = LOCAL_PORTS.map(|port| Place::Host { tls: false, host: "127.0.0.1".to_owned(), port });
-        return Some(Target::Hosts(local.map(|place| Endpoint { place, path: "/metrics".to_owned() }).collect()));
+        return Some(Target::Hosts(Endpoint::local("127.0.0.1")));
     }
     if !flags.hosts.endpoints.is_empty() {
         let endpoints: Vec<Option<Endpoint>> =
-            flags.hosts.endpoints.iter().map(|url| faults.keep(endpoint(url))).collect();
+            flags.hosts.endpoints.iter().map(|url| faults.keep(Endpoint::parse(url))).collect();
         return endpoints.into_iter().collect::<Option<Vec<_>>>().map(Target::Hosts);
     }
-    let ClusterFlags { namespace, release, robot, context, kubeconfig } = &flags.cluster;
-    for (flag, name) in [("--namespace", Some(namespace)), ("--release", Some(release)), ("--robot", robot.as_ref())] {
-        if let Some(name) = name.filter(|name| !is_name(name)) {
-            faults.0.push(format!("{flag} {name:?} is no name: a-z, 0-9 and '-' between them"));
-        }
-    }
-    let mut selector = format!("app.kubernetes.io/instance={release}");
-    if let Some(robot) = robot {
-        selector += &format!(",digital-twin/robot={robot}");
-    }
-    let (kubeconfig, context) = (kubeconfig.clone(), context.clone());
-    Some(Target::Cluster(ClusterTarget { kubeconfig, context, namespace: namespace.clone(), selector }))
-}
-
-/// A page is at `/metrics` unless the URL says where.
-fn endpoint(url: &str) -> Result<Endpoint, String> {
-    let (place, path) = Place::parse(url)?;
-    Ok(Endpoint { place, path: if path.is_empty() { "/metrics".to_owned() } else { path } })
+    Some(Target::Cluster(flags.cluster.target(faults)))
 }
 
 fn prometheus_at(flags: &PrometheusFlags, faults: &mut Faults) -> Option<PrometheusAt> {
@@ -279,22 +173,6 @@ fn service(text: &str) -> Result<ServiceAddress, String> {
     let (namespace, (name, port)) = parts.ok_or_else(fault)?;
     let port = port.parse().ok().filter(|_| is_name(namespace) && is_name(name)).ok_or_else(fault)?;
     Ok(ServiceAddress { namespace: namespace.to_owned(), name: name.to_owned(), port })
-}
-
-fn login(user: Option<&str>, password_file: Option<&Path>, faults: &mut Faults) -> Option<hyper::header::HeaderValue> {
-    faults.keep(access::login(user?, password_file?))
-}
-
-/// As Kubernetes has them, RFC 1123.
-fn is_name(text: &str) -> bool {
-    let is_inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=63).contains(&text.len()) && text.chars().all(is_inside) && !text.starts_with('-') && !text.ends_with('-')
-}
-
-fn seconds(flag: &str, text: &str, least: f64) -> Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds| (least..=SECONDS_MAX).contains(seconds));
-    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.ok_or_else(|| format!("{flag} {text} is no number of seconds, or more than a day"))
 }
 
 #[cfg(test)]

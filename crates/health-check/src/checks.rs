@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use metrics_client::{Cluster, Endpoint};
 
 use crate::arguments::{Plan, PrometheusAt, Target};
-use crate::cluster::Cluster;
-use crate::endpoint::{self, Endpoint};
 use crate::report::Finding;
-use crate::{prometheus, targets};
+use crate::{cluster, endpoint, prometheus, targets};
 
 /// From the end of one look to the next.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
@@ -26,8 +25,8 @@ pub(crate) async fn run(plan: &Plan) -> Vec<Finding> {
         }
         Target::Cluster(target) => match Cluster::connect(target, plan.timeout).await {
             Ok(cluster) => in_cluster(&cluster, plan).await,
-            Err(finding) => {
-                let mut findings = vec![finding];
+            Err(error) => {
+                let mut findings = vec![cluster::not_connected(&error)];
                 findings.extend(prometheus_of(plan, None).await);
                 findings
             }
@@ -37,15 +36,15 @@ pub(crate) async fn run(plan: &Plan) -> Vec<Finding> {
 
 async fn in_cluster(cluster: &Cluster, plan: &Plan) -> Vec<Finding> {
     let of_pods = async {
-        let (mut findings, endpoints) = cluster.check_pods().await;
+        let (mut findings, endpoints) = cluster::check_pods(cluster).await;
         if !plan.skip_endpoints {
             findings.extend(endpoints_of(&endpoints, plan).await);
         }
         findings
     };
-    let of_nodes = async { if plan.skip_nodes { Vec::new() } else { cluster.check_nodes().await } };
+    let of_nodes = async { if plan.skip_nodes { Vec::new() } else { cluster::check_nodes(cluster).await } };
     let (nodes, pods, of_prometheus) = tokio::join!(of_nodes, of_pods, prometheus_of(plan, Some(cluster)));
-    let mut findings = vec![cluster.finding()];
+    let mut findings = vec![cluster::connected(cluster)];
     findings.extend([nodes, pods, of_prometheus].into_iter().flatten());
     findings
 }
@@ -59,10 +58,10 @@ async fn endpoints_of(endpoints: &[Endpoint], plan: &Plan) -> Vec<Finding> {
 
 /// One that is a Service is asked for nothing where the cluster does not answer: that is told already.
 async fn prometheus_of(plan: &Plan, cluster: Option<&Cluster>) -> Vec<Finding> {
-    let scope = targets::Scope { namespace: cluster.map(Cluster::namespace) };
+    let scope = targets::Scope { namespace: cluster.map(|cluster| cluster.target().namespace.as_str()) };
     let server = match (&plan.prometheus, cluster) {
         (Some(PrometheusAt::Url(server)), _) => server.clone(),
-        (Some(PrometheusAt::Service(service)), Some(cluster)) => match cluster.prometheus_at(service).await {
+        (Some(PrometheusAt::Service(service)), Some(cluster)) => match cluster::prometheus_at(cluster, service).await {
             Ok(server) => server,
             Err(finding) => return vec![finding],
         },

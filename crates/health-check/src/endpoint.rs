@@ -3,23 +3,12 @@
 use std::time::Duration;
 
 use hyper::StatusCode;
+use metrics_client::{Access, Answer, Client, Endpoint, Fault, Page};
 
-use crate::access::Access;
-use crate::http::{Answer, Client, Fault};
-use crate::place::Place;
 use crate::report::{Finding, Status};
-use crate::samples::Samples;
 use crate::{cluster, graph, twin};
 
 const CHECK: &str = "endpoint";
-
-/// Where the page is.
-pub(crate) struct Endpoint {
-    /// Of the node.
-    pub(crate) place: Place,
-    /// Path of the page, `/metrics`; the probes are at the root.
-    pub(crate) path: String,
-}
 
 /// Whether the node lives and is ready and, unless its metrics are skipped, what it says of robot and twin.
 pub(crate) async fn check(endpoint: &Endpoint, access: &Access, timeout: Duration, skip_metrics: bool) -> Vec<Finding> {
@@ -62,41 +51,21 @@ fn expect_ok(path: &str, answer: Answer, consequence: &'static str) -> Result<St
     }
 }
 
-fn of_page(object: &str, page: &str) -> Vec<Finding> {
-    let samples = match Samples::parse(page) {
-        Ok(samples) => samples,
-        Err(line) => {
-            let detail = format!("line {line} of the page is no metric: is it one of our nodes?");
-            return vec![Finding::new(Status::Unhealthy, CHECK, object, &detail)];
-        }
-    };
-    let Some(build) = samples.of("digital_twin_build_info").next() else {
-        let detail = "there is no digital_twin_build_info: another program listens here";
-        return vec![Finding::new(Status::Unhealthy, CHECK, object, detail)];
+fn of_page(object: &str, text: &str) -> Vec<Finding> {
+    let page = match Page::parse(text) {
+        Ok(page) => page,
+        Err(error) => return vec![Finding::new(Status::Unhealthy, CHECK, object, &error.to_string())],
     };
     let detail = format!(
         "{} {}, {}, {}; {} samples",
-        node_of(&samples),
-        build.label("version"),
-        build.label("ros_distro"),
-        build.label("middleware"),
-        samples.len()
+        page.node.name(),
+        page.build("version"),
+        page.build("ros_distro"),
+        page.build("middleware"),
+        page.samples.len()
     );
     let mut findings = vec![Finding::new(Status::Ok, CHECK, object, &detail)];
-    findings.extend(twin::judge(object, &samples));
-    findings.extend(graph::judge(object, &samples));
+    findings.extend(twin::judge(object, &page.samples));
+    findings.extend(graph::judge(object, &page));
     findings
-}
-
-/// By what none of the others has.
-fn node_of(samples: &Samples<'_>) -> &'static str {
-    if samples.has("ros_twin_state") {
-        "synchronization_node"
-    } else if graph::is_of_monitor(samples) {
-        "monitoring_node"
-    } else if samples.has("unity_bridge_clients") {
-        "unity_bridge_node"
-    } else {
-        "ros_metrics_exporter"
-    }
 }

@@ -1,24 +1,17 @@
 //! How topics, nodes, services and joints are, by the metrics of our nodes.
-//!
-//! ros_metrics_exporter and synchronization_node watch what they were told to: whatever is wrong with that is a fault.
-//! monitoring_node watches all there is, also what nobody publishes for now: only what cannot work is one.
+
+use metrics_client::{Page, Sample};
 
 use crate::report::{Finding, Status};
-use crate::samples::{Sample, Samples};
 
 /// Of one kind, for each node; the others are counted.
 const LINES_MAX: usize = 10;
 
-/// Whether the page is monitoring_node's.
-pub(crate) fn is_of_monitor(samples: &Samples<'_>) -> bool {
-    samples.has("ros_topics")
-}
-
 /// What is wrong, and one line of all topics where nothing is.
-pub(crate) fn judge(object: &str, samples: &Samples<'_>) -> Vec<Finding> {
-    let mut findings = topics(object, samples);
+pub(crate) fn judge(object: &str, page: &Page<'_>) -> Vec<Finding> {
+    let mut findings = topics(object, page);
     for rule in &RULES {
-        let wrong = samples.of(rule.metric).filter(|sample| (rule.is_wrong)(sample.value));
+        let wrong = page.samples.of(rule.metric).filter(|sample| (rule.is_wrong)(sample.value));
         findings.extend(limited(object, rule.check, wrong.map(|sample| rule.finding(object, sample)).collect()));
     }
     findings
@@ -78,12 +71,11 @@ impl Rule {
     }
 }
 
-fn topics(object: &str, samples: &Samples<'_>) -> Vec<Finding> {
+fn topics(object: &str, page: &Page<'_>) -> Vec<Finding> {
     const CHECK: &str = "topic";
-    let is_monitor = is_of_monitor(samples);
-    let holding: Vec<_> = samples.of("ros_topic_status").filter(|sample| sample.value == 1.0).collect();
+    let holding: Vec<_> = page.samples.of("ros_topic_status").filter(|sample| sample.value == 1.0).collect();
     let wrong = holding.iter().filter(|sample| sample.label("status") != "ok").map(|sample| {
-        let (status, meaning) = of_topic(sample.label("status"), is_monitor);
+        let (status, meaning) = Status::of_topic(sample.label("status"), page.node);
         let detail = format!("{}: {meaning}", sample.label("status"));
         Finding::new(status, CHECK, &format!("{object} {}", sample.label("topic_name")), &detail)
     });
@@ -97,29 +89,6 @@ fn topics(object: &str, samples: &Samples<'_>) -> Vec<Finding> {
         )];
     }
     findings
-}
-
-fn of_topic(status: &str, is_monitor: bool) -> (Status, &'static str) {
-    let unless_expected = if is_monitor { Status::Warning } else { Status::Unhealthy };
-    match status {
-        "no_publisher" => (unless_expected, "nobody publishes it: is the robot up, in the same ROS domain?"),
-        "type_mismatch" => {
-            (Status::Unhealthy, "publishers and subscriptions disagree on its type: one has the wrong name")
-        }
-        "qos_incompatible" => {
-            (Status::Unhealthy, "a publisher does not serve a subscription: the node's log names the policy")
-        }
-        "silent" => (
-            unless_expected,
-            "somebody publishes it, and no message comes: look at the publisher, then at docs/networking.md",
-        ),
-        "stale" => (unless_expected, "its messages have stopped: look at the publisher"),
-        "graph_only" => (Status::Warning, "its type is not installed at monitoring_node"),
-        "too_slow" => (Status::Warning, "fewer messages than are expected"),
-        "too_fast" => (Status::Warning, "more messages than are expected"),
-        "late" => (Status::Warning, "messages are older than they may be when they come"),
-        _ => (Status::Unknown, "this status is not known here: health_check is older than the node"),
-    }
 }
 
 /// The worst first.
@@ -137,7 +106,7 @@ mod tests {
     use super::*;
 
     fn judged(page: &str) -> Vec<Finding> {
-        judge("node", &Samples::parse(page).unwrap())
+        judge("node", &Page::parse(&format!("{page}digital_twin_build_info 1\n")).unwrap())
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! Not for watching: that is Prometheus's part. Every check is bounded in time and every answer in size, and what could
 //! not be told counts as much as what is wrong.
 
-mod access;
 mod alerts;
 mod arguments;
 mod checks;
@@ -13,12 +12,9 @@ mod cluster;
 mod cluster_nodes;
 mod endpoint;
 mod graph;
-mod http;
-mod place;
 mod pods;
 mod prometheus;
 mod report;
-mod samples;
 mod targets;
 mod twin;
 

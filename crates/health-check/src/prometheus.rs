@@ -4,12 +4,10 @@
 use std::time::Duration;
 
 use hyper::StatusCode;
+use metrics_client::{Access, Client, Fault, Place};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::access::Access;
-use crate::http::{Client, Fault};
-use crate::place::Place;
 use crate::report::{Finding, Status};
 use crate::targets::Scope;
 use crate::{alerts, cluster, targets};

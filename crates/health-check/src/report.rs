@@ -4,47 +4,23 @@
 
 use std::fmt::Write as _;
 
+pub(crate) use metrics_client::Status;
+use metrics_client::one_line;
 use serde::Serialize;
 
 /// Raised when a program that reads the JSON would have to change.
 const SCHEMA_VERSION: u32 = 1;
 
-const DETAIL_CHARACTERS_MAX: usize = 400;
+/// Of an object and of a detail.
+const CHARACTERS_MAX: usize = 400;
 
-/// How a part is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Status {
-    /// Well.
-    Ok,
-    /// It works, and somebody should look at it.
-    Warning,
-    /// It could not be told.
-    Unknown,
-    /// It does not do what it is there for.
-    Unhealthy,
-}
-
-impl Status {
-    const ALL: [Self; 4] = [Self::Ok, Self::Warning, Self::Unknown, Self::Unhealthy];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Unknown => "unknown",
-            Self::Unhealthy => "unhealthy",
-        }
-    }
-
-    /// Of a terminal, as of ECMA-48.
-    fn colour(self) -> &'static str {
-        match self {
-            Self::Ok => "\x1b[32m",
-            Self::Warning => "\x1b[33m",
-            Self::Unknown => "\x1b[35m",
-            Self::Unhealthy => "\x1b[31m",
-        }
+/// Of a terminal, as of ECMA-48.
+fn colour(status: Status) -> &'static str {
+    match status {
+        Status::Ok => "\x1b[32m",
+        Status::Warning => "\x1b[33m",
+        Status::Unknown => "\x1b[35m",
+        Status::Unhealthy => "\x1b[31m",
     }
 }
 
@@ -63,17 +39,8 @@ pub(crate) struct Finding {
 
 impl Finding {
     pub(crate) fn new(status: Status, check: &'static str, object: &str, detail: &str) -> Self {
-        Self { status, check, object: one_line(object), detail: one_line(detail) }
-    }
-}
-
-fn one_line(text: &str) -> String {
-    let printable: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let words: Vec<&str> = printable.split_whitespace().collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(DETAIL_CHARACTERS_MAX) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
+        let line = |text| one_line(text, CHARACTERS_MAX);
+        Self { status, check, object: line(object), detail: line(detail) }
     }
 }
 
@@ -119,7 +86,7 @@ impl Report {
         let mut text = String::new();
         line(&mut text, &header, "DETAIL", widths, None);
         for (row, finding) in rows.zip(&self.findings) {
-            line(&mut text, &row, &finding.detail, widths, coloured.then_some(finding.status.colour()));
+            line(&mut text, &row, &finding.detail, widths, coloured.then_some(colour(finding.status)));
         }
         text.push_str(&self.summary());
         text
@@ -169,12 +136,6 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_between_characters() {
-        let finding = Finding::new(Status::Ok, "pod", "a", &"ä".repeat(1000));
-        assert_eq!(finding.detail, format!("{}…", "ä".repeat(DETAIL_CHARACTERS_MAX)));
-    }
-
-    #[test]
     fn columns_are_aligned_by_characters() {
         let report = Report::new(vec![
             Finding::new(Status::Unhealthy, "pod", "größer", "first"),
@@ -192,7 +153,7 @@ mod tests {
     #[test]
     fn a_colour_changes_no_width() {
         let report = Report::new(vec![found(Status::Warning)]);
-        let plain = report.table(true).replace(Status::Warning.colour(), "").replace("\x1b[0m", "");
+        let plain = report.table(true).replace(colour(Status::Warning), "").replace("\x1b[0m", "");
         assert_ne!(report.table(true), plain);
         assert_eq!(report.table(false), plain);
     }

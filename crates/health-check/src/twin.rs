@@ -1,7 +1,8 @@
 //! How the twin is, by the metrics of synchronization_node. docs/synchronization_node.md has the states.
 
+use metrics_client::Samples;
+
 use crate::report::{Finding, Status};
-use crate::samples::Samples;
 
 const CHECK: &str = "synchronization";
 
@@ -12,22 +13,20 @@ const WORST_JOINTS: usize = 3;
 pub(crate) fn judge(object: &str, samples: &Samples<'_>) -> Option<Finding> {
     let mut states = samples.of("ros_twin_state").filter(|sample| sample.value == 1.0);
     let state = states.next()?.label("state");
-    let (status, meaning) = match state {
-        "SYNCED" => (Status::Ok, measured(samples)),
-        "MIRRORING" => (Status::Ok, "there is a robot and no twin (start one, if there is to be one)".to_owned()),
-        "DEGRADED" => (Status::Warning, degraded(samples)),
+    let meaning = match state {
+        "SYNCED" => measured(samples),
+        "MIRRORING" => "there is a robot and no twin (start one, if there is to be one)".to_owned(),
+        "DEGRADED" => degraded(samples),
         "DIVERGED" => {
             let worst = worst_joints(samples);
-            (Status::Unhealthy, format!("the twin is elsewhere{worst}: mend robot or model, then call ~/resync"))
+            format!("the twin is elsewhere{worst}: mend robot or model, then call ~/resync")
         }
-        "LOST" => (Status::Unhealthy, lost(samples)),
-        "WAITING" => (Status::Unhealthy, "no robot was heard yet: is it up, in the same ROS domain?".to_owned()),
-        "STOPPED" => {
-            (Status::Unhealthy, "somebody has stopped the twin: find out why, then call ~/clear_fault".to_owned())
-        }
-        _ => (Status::Unknown, "this state is not known here: health_check is older than the node".to_owned()),
+        "LOST" => lost(samples),
+        "WAITING" => "no robot was heard yet: is it up, in the same ROS domain?".to_owned(),
+        "STOPPED" => "somebody has stopped the twin: find out why, then call ~/clear_fault".to_owned(),
+        _ => "this state is not known here: health_check is older than the node".to_owned(),
     };
-    Some(Finding::new(status, CHECK, object, &format!("{state}: {meaning}")))
+    Some(Finding::new(Status::of_twin(state), CHECK, object, &format!("{state}: {meaning}")))
 }
 
 fn measured(samples: &Samples<'_>) -> String {

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 /// Where a peer is.
 #[derive(Clone)]
-pub(crate) enum Place {
+pub enum Place {
     /// As of a URL.
     Host {
         /// Whether TLS is spoken.
@@ -39,7 +39,7 @@ impl Place {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn parse(url: &str) -> Result<(Self, String), String> {
+    pub fn parse(url: &str) -> Result<(Self, String), String> {
         let fault = |why: &str| format!("{url}: {why}, as in http://127.0.0.1:8000");
         let uri: Uri = url.parse().map_err(|_| fault("it is no URL"))?;
         let tls = match uri.scheme_str() {
@@ -65,7 +65,7 @@ impl Place {
 
     /// # Errors
     /// Why there is none.
-    pub(crate) async fn connect(&self) -> Result<Connection, ConnectError> {
+    pub async fn connect(&self) -> Result<Connection, ConnectError> {
         match self {
             Self::Host { host, port, .. } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
@@ -81,12 +81,12 @@ impl Place {
     }
 
     /// Whether TLS is spoken. To pods it is not: the way to them is within the API server's.
-    pub(crate) fn is_tls(&self) -> bool {
+    pub fn is_tls(&self) -> bool {
         matches!(self, Self::Host { tls: true, .. })
     }
 
     /// Of the server that is meant, for its certificate.
-    pub(crate) fn server_name(&self) -> &str {
+    pub fn server_name(&self) -> &str {
         match self {
             Self::Host { host, .. } => host,
             Self::Pod { .. } => "localhost",
@@ -105,22 +105,25 @@ impl fmt::Display for Place {
 }
 
 /// A stream of bytes both ways.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A stream to a peer.
-pub(crate) struct Connection {
-    pub(crate) stream: Box<dyn Stream>,
+pub struct Connection {
+    /// Of bytes as they come.
+    pub stream: Box<dyn Stream>,
     /// What the kubelet says when the stream has ended unasked, as that nobody listens in the pod.
-    pub(crate) complaint: BoxFuture<'static, Option<String>>,
+    pub complaint: BoxFuture<'static, Option<String>>,
 }
 
 /// Why there is no stream.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ConnectError {
+pub enum ConnectError {
+    /// Of the network.
     #[error(transparent)]
     Host(#[from] io::Error),
+    /// Of the API server.
     #[error(transparent)]
     Cluster(#[from] kube::Error),
 }

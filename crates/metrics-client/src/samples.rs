@@ -7,29 +7,29 @@ use std::borrow::Cow;
 
 /// One value.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Sample<'a> {
+pub struct Sample<'a> {
     /// Name of the metric.
-    pub(crate) name: &'a str,
+    pub name: &'a str,
     labels: Vec<(&'a str, Cow<'a, str>)>,
     /// Its value.
-    pub(crate) value: f64,
+    pub value: f64,
 }
 
 impl Sample<'_> {
     /// The label's value; the empty string where there is no such label, as in PromQL.
-    pub(crate) fn label(&self, name: &str) -> &str {
+    pub fn label(&self, name: &str) -> &str {
         self.labels.iter().find(|(label, _)| *label == name).map_or("", |(_, value)| value)
     }
 }
 
 /// All of a page.
 #[derive(Debug)]
-pub(crate) struct Samples<'a>(Vec<Sample<'a>>);
+pub struct Samples<'a>(Vec<Sample<'a>>);
 
 impl<'a> Samples<'a> {
     /// # Errors
     /// The number of the first line that is none of the format.
-    pub(crate) fn parse(page: &'a str) -> Result<Self, usize> {
+    pub fn parse(page: &'a str) -> Result<Self, usize> {
         let mut samples = Vec::new();
         for (index, line) in page.lines().enumerate() {
             let line = line.trim_matches([' ', '\t']);
@@ -41,22 +41,27 @@ impl<'a> Samples<'a> {
     }
 
     /// How many there are.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.0.len()
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Those of a metric.
-    pub(crate) fn of<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Sample<'a>> {
+    pub fn of<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Sample<'a>> {
         self.0.iter().filter(move |sample| sample.name == name)
     }
 
     /// Whether there is one of that metric.
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         self.of(name).next().is_some()
     }
 
     /// The value of a metric without labels.
-    pub(crate) fn value(&self, name: &str) -> Option<f64> {
+    pub fn value(&self, name: &str) -> Option<f64> {
         self.of(name).next().map(|sample| sample.value)
     }
 }

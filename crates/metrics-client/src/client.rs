@@ -21,48 +21,58 @@ use tokio_rustls::TlsConnector;
 use crate::access::Access;
 use crate::place::{ConnectError, Connection, Place, Stream};
 
-/// Ten times a page of 10,000 joints.
-pub(crate) const BODY_BYTES_MAX: usize = 64 << 20;
+/// Of an answer: ten times a page of 10,000 joints.
+pub const BODY_BYTES_MAX: usize = 64 << 20;
 
 /// After the stream has ended: the reason is on its way.
 const COMPLAINT_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a peer answered.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// Its status.
-    pub(crate) status: StatusCode,
+    pub status: StatusCode,
     /// Its body; what is no UTF-8 is replaced.
-    pub(crate) body: String,
+    pub body: String,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
+pub enum Fault {
+    /// It took too long.
     #[error("no answer within {} s: is it stopped, or a firewall between?", .0.as_secs_f64())]
     TimedOut(Duration),
+    /// Nobody listens there.
     #[error("connection refused: is the program started?")]
     Refused,
+    /// The network does not lead there.
     #[error("cannot be reached: {0}")]
     Unreachable(io::Error),
+    /// Whom it says to be is not believed.
     #[error("its certificate is not to be trusted: {0} (--ca-file names the authority)")]
     Untrusted(String),
+    /// There is no TLS with it.
     #[error("TLS failed: {0} (is it https there?)")]
     Tls(io::Error),
+    /// TLS cannot be asked for by this name.
     #[error("this is no name for a certificate")]
     Name,
+    /// What came is no answer.
     #[error("not HTTP, or ended in the middle: {0}")]
     Http(String),
+    /// There is no end of it.
     #[error("more than {} MiB: this is none of our nodes", BODY_BYTES_MAX >> 20)]
     TooLong,
+    /// The kubelet does not reach the port.
     #[error("the pod cannot be reached: {0}")]
     Pod(String),
+    /// The API server does not forward.
     #[error(transparent)]
     Cluster(kube::Error),
 }
 
 /// A peer, and the connection to it once there is one.
-pub(crate) struct Client<'a> {
+pub struct Client<'a> {
     place: &'a Place,
     access: &'a Access,
     timeout: Duration,
@@ -76,13 +86,13 @@ struct Conversation {
 
 impl<'a> Client<'a> {
     /// `timeout` is for each request.
-    pub(crate) fn new(place: &'a Place, access: &'a Access, timeout: Duration) -> Self {
+    pub fn new(place: &'a Place, access: &'a Access, timeout: Duration) -> Self {
         Self { place, access, timeout, conversation: None }
     }
 
     /// # Errors
     /// Why there is no answer. One whose status tells of a fault is an answer.
-    pub(crate) async fn get(&mut self, path: &str) -> Result<Answer, Fault> {
+    pub async fn get(&mut self, path: &str) -> Result<Answer, Fault> {
         let limit = self.timeout;
         timeout(limit, self.exchange(path)).await.unwrap_or(Err(Fault::TimedOut(limit)))
     }
@@ -161,7 +171,7 @@ fn broken(error: &dyn StdError) -> Fault {
 }
 
 /// What the error began with: those around it mostly say that something went wrong.
-pub(crate) fn root(error: &dyn StdError) -> String {
+pub fn root(error: &dyn StdError) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;

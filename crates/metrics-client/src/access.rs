@@ -12,18 +12,18 @@ use rustls::{ClientConfig, RootCertStore};
 
 /// For all connections to one kind of peer.
 #[derive(Debug, Clone)]
-pub(crate) struct Access {
+pub struct Access {
     /// Whom we believe.
-    pub(crate) tls: Arc<ClientConfig>,
+    pub tls: Arc<ClientConfig>,
     /// The header `Authorization`.
-    pub(crate) authorization: Option<HeaderValue>,
+    pub authorization: Option<HeaderValue>,
 }
 
 /// The certificates of a file alone, or those of the system.
 ///
 /// # Errors
 /// The file and what is wrong with it.
-pub(crate) fn trust(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+pub fn trust(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     match ca_file {
         Some(file) => {
@@ -54,7 +54,7 @@ pub(crate) fn trust(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String>
 ///
 /// # Errors
 /// The file and what is wrong with it; a name that cannot be a user's.
-pub(crate) fn login(user: &str, password_file: &Path) -> Result<HeaderValue, String> {
+pub fn login(user: &str, password_file: &Path) -> Result<HeaderValue, String> {
     if user.contains(':') {
         return Err(format!("the user's name {user:?} may not have a ':'"));
     }
