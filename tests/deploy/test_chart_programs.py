@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import network
-from chart import REPOSITORY, Object, Pod, named, pod, pods, render
+from chart import REPOSITORY, Object, named, pod, pods, render
 from hosted import fast_dds_of_jazzy, needs_discovery_server
 from kubelet import Container, Running, service_variable
 from mock_launch import Node, launched
