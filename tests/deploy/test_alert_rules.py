@@ -109,8 +109,13 @@ def test_every_job_that_rules_ask_for_is_scraped(name: str) -> None:
     assert asked <= scraped
 
 
-def test_federation_asks_for_all_that_is_recorded() -> None:
+@needs_promtool
+def test_federation_asks_for_all_that_is_recorded(tmp_path: Path) -> None:
     (job,) = yaml.safe_load((PROMETHEUS / "federation.yml").read_text())["scrape_configs"]
+    asked = [{"record": "asked:series", "expr": matcher, "labels": {"number": str(number)}}
+             for number, matcher in enumerate(job["params"]["match[]"])]  # fmt: skip
+    (tmp_path / "asked.yml").write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": asked}]}))
+    run("promtool", "check", "rules", tmp_path / "asked.yml")
     names = re.findall(r'__name__=~"([^"]*)"', " ".join(job["params"]["match[]"]))
     assert all(any(re.fullmatch(one, name) for one in names) for name in recorded())
     assert job["honor_labels"]
