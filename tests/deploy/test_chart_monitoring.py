@@ -120,7 +120,7 @@ def test_prometheus_scrapes_each_node_under_its_robot(tmp_path: Path) -> None:
     """What Kubernetes tells of each port of each pod, given by hand."""
     (config,) = yaml.safe_load(prometheus_files(objects("region-us-west-2"))["prometheus.yml"])["scrape_configs"]
     found = objects("region-us-west-2")
-    targets = [
+    targets: list[dict[str, Any]] = [
         {"targets": [f"127.0.0.1:{index}"], "labels": discovered(one, container, port)}
         for one in pods(found)
         for container in one.containers
