@@ -53,9 +53,8 @@ def recorded() -> dict[str, Rule]:
 
 def documented_rows() -> dict[str, Row]:
     """Of every metric of ours, by its name or its pattern."""
-    return {
-        name: row for page in (README, MONITOR_PAGE, SYNCHRONIZER_PAGE, BRIDGE_PAGE) for name, row in metric_rows(page).items()
-    }
+    pages = (README, MONITOR_PAGE, SYNCHRONIZER_PAGE, BRIDGE_PAGE)
+    return {name: row for page in pages for name, row in metric_rows(page).items()}
 
 
 def families(names: Iterable[str]) -> set[str]:

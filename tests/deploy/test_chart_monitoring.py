@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,38 +74,53 @@ def test_auto_asks_the_cluster_whether_the_operator_is_there() -> None:
 # --- Prometheus's own files -----------------------------------------------------------------------------------------
 
 
-def prometheus_files(name: str) -> dict[str, str]:
+def prometheus_files(found: Sequence[Object]) -> dict[str, str]:
     return {
         file: text
         for config in ("prometheus-config", "prometheus-rules")
-        for file, text in named("ConfigMap", config, objects(name))["data"].items()
+        for file, text in named("ConfigMap", config, found)["data"].items()
     }
 
 
 @needs_promtool
 @pytest.mark.parametrize("name", ["kubernetes", *REGIONS])
 def test_promtool_takes_configuration_and_rules(name: str, tmp_path: Path) -> None:
-    files = prometheus_files(name)
-    rules = tmp_path / "digital_twin_rules.yml"
+    assert_promtool_takes(prometheus_files(objects(name)), tmp_path)
+
+
+@needs_promtool
+def test_promtool_takes_the_jobs_of_the_cluster_and_its_alertmanagers(tmp_path: Path) -> None:
+    given = {"enabled": True, "kubeStateMetrics": "kube-state-metrics.kube-system.svc:8080", "alertmanagers": ["alertmanager:9093"]}
+    files = prometheus_files(render({"monitoring": {"prometheusConfig": given}}))
+    config = yaml.safe_load(files["prometheus.yml"])
+    assert [job["job_name"] for job in config["scrape_configs"]] == ["digital-twin", "kube-state-metrics", "kubelet"]
+    assert config["alerting"]["alertmanagers"][0]["static_configs"] == [{"targets": ["alertmanager:9093"]}]
+    assert_promtool_takes(files, tmp_path)
+
+
+def assert_promtool_takes(files: Mapping[str, str], directory: Path) -> None:
+    rules = directory / "digital_twin_rules.yml"
     rules.write_text(files["digital_twin_rules.yml"])
     config = yaml.safe_load(files["prometheus.yml"])
     assert config["rule_files"] == [f"/etc/prometheus/rules/{rules.name}"]
     config["rule_files"] = [str(rules)]
     # Debian's Prometheus is built without Kubernetes.
-    discovery = config["scrape_configs"][0].pop("kubernetes_sd_configs")
-    assert discovery == [{"role": "pod", "namespaces": {"names": [NAMESPACE]}}]
-    file = tmp_path / "prometheus.yml"
+    discovery = [job.pop("kubernetes_sd_configs", None) for job in config["scrape_configs"]]
+    assert discovery[0] == [{"role": "pod", "namespaces": {"names": [NAMESPACE]}}]
+    file = directory / "prometheus.yml"
     file.write_text(yaml.safe_dump(config))
-    run = subprocess.run(["promtool", "check", "config", file], capture_output=True, text=True, timeout=30)
-    assert run.returncode == 0 and "SUCCESS: " in run.stdout, run.stdout + run.stderr
+    run = subprocess.run(["promtool", "check", "config", "--syntax-only", file], capture_output=True, text=True, timeout=30)
+    assert run.returncode == 0, run.stdout + run.stderr
+    run = subprocess.run(["promtool", "check", "rules", rules], capture_output=True, text=True, timeout=30)
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 @needs_prometheus
 def test_prometheus_scrapes_each_node_under_its_robot(tmp_path: Path) -> None:
     """What Kubernetes tells of each port of each pod, given by hand."""
-    (config,) = yaml.safe_load(prometheus_files("region-us-west-2")["prometheus.yml"])["scrape_configs"]
+    (config,) = yaml.safe_load(prometheus_files(objects("region-us-west-2"))["prometheus.yml"])["scrape_configs"]
     found = objects("region-us-west-2")
-    targets = [
+    targets: list[dict[str, Any]] = [
         {"targets": [f"127.0.0.1:{index}"], "labels": discovered(one, container, port)}
         for one in pods(found)
         for container in one.containers
@@ -115,6 +131,10 @@ def test_prometheus_scrapes_each_node_under_its_robot(tmp_path: Path) -> None:
         "__meta_kubernetes_pod_container_port_name": "metrics",
     }
     targets.append({"targets": ["127.0.0.1:1"], "labels": stranger})
+    # A pod that is to be left out, and one whose metrics are elsewhere.
+    annotated = {**targets[0]["labels"], "__meta_kubernetes_pod_annotation_prometheus_io_scrape": "false"}
+    targets.append({"targets": ["127.0.0.1:1"], "labels": annotated})
+    targets[0]["labels"]["__meta_kubernetes_pod_annotation_prometheus_io_path"] = "/elsewhere"
     with Prometheus(tmp_path, {"static_configs": targets, "relabel_configs": config["relabel_configs"]}) as prometheus:
         expected = sorted(
             (robot["name"], job, "us-west-2")
@@ -122,6 +142,7 @@ def test_prometheus_scrapes_each_node_under_its_robot(tmp_path: Path) -> None:
             for job in ("monitoring-node", "ros-metrics-exporter", "synchronization-node", "unity-bridge-node")
         )
         wait_until(lambda: len(prometheus.query("up")) >= len(expected), "all are scraped", details=prometheus.log)
+        assert "http://127.0.0.1:2/elsewhere" in prometheus.targets()
         labels = [sample["metric"] for sample in prometheus.query("up")]
         assert sorted((one["robot"], one["job"], one["region"]) for one in labels) == expected
 
@@ -141,10 +162,10 @@ def discovered(one: Pod, container: Object, port: Object) -> dict[str, str]:
 @pytest.mark.parametrize("name", REGIONS)
 def test_two_regions_send_to_one_store_and_can_be_told_apart(name: str) -> None:
     region = values_of(name)["region"]
-    config = yaml.safe_load(prometheus_files(name)["prometheus.yml"])
+    config = yaml.safe_load(prometheus_files(objects(name))["prometheus.yml"])
     assert config["global"]["external_labels"]["region"] == region
     assert {one.labels["digital-twin/region"] for one in pods(objects(name))} == {region}
-    stores = [yaml.safe_load(prometheus_files(one)["prometheus.yml"])["remote_write"][0]["url"] for one in REGIONS]
+    stores = [yaml.safe_load(prometheus_files(objects(one))["prometheus.yml"])["remote_write"][0]["url"] for one in REGIONS]
     assert len(set(stores)) == 1
     robots = [robot["name"] for one in REGIONS for robot in values_of(one)["robots"]]
     assert len(set(robots)) == len(robots)
@@ -153,7 +174,7 @@ def test_two_regions_send_to_one_store_and_can_be_told_apart(name: str) -> None:
 def test_rules_of_the_operator_and_of_the_file_are_the_same() -> None:
     values = values_of("kubernetes")
     (rule,) = of_kind("PrometheusRule", render({**values, "monitoring": {**values["monitoring"], "operator": True}}))
-    assert rule["spec"] == yaml.safe_load(prometheus_files("kubernetes")["digital_twin_rules.yml"])
+    assert rule["spec"] == yaml.safe_load(prometheus_files(objects("kubernetes"))["digital_twin_rules.yml"])
 
 
 # --- Dashboards -------------------------------------------------------------------------------------------------------

@@ -89,5 +89,12 @@ class Prometheus(Server):
 
     def last_error(self) -> str:
         """Why Prometheus did not like the last scrape."""
-        response = request(self.address, "/api/v1/targets")
-        return "\n".join(target["lastError"] for target in json.loads(response.body)["data"]["activeTargets"])
+        return "\n".join(target["lastError"] for target in self._active_targets())
+
+    def targets(self) -> set[str]:
+        """The URLs that it scrapes."""
+        return {target["scrapeUrl"] for target in self._active_targets()}
+
+    def _active_targets(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.ask("targets")["activeTargets"]
+        return found
