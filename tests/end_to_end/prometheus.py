@@ -96,6 +96,5 @@ class Prometheus(Server):
         return {target["scrapeUrl"] for target in self._active_targets()}
 
     def _active_targets(self) -> list[dict[str, Any]]:
-        response = request(self.address, "/api/v1/targets")
-        found: list[dict[str, Any]] = json.loads(response.body)["data"]["activeTargets"]
+        found: list[dict[str, Any]] = self.ask("targets")["activeTargets"]
         return found

@@ -31,6 +31,8 @@ TAG = "digital-twin"
 # What "All" stands for: also series without the label, as of one host that is in no region.
 ANYTHING = ".*"
 
+# Grafana 11's: a Grafana brings dashboards of older schemas to its own, and knows nothing of newer ones.
+SCHEMA_VERSION = 39
 # Of the questions that Grafana's editor knows.
 LABEL_VALUES = 1
 
@@ -140,7 +142,8 @@ def marks_of_alerts() -> AnnotationQuery:
 
 
 def completed(dashboard: model.Dashboard) -> model.Dashboard:
-    """Panels have numbers, and links to the pages that tell what to do about what they show."""
+    """With what the builder leaves open. Panels have links to the pages that tell what to do about what they show."""
+    dashboard.schema_version = SCHEMA_VERSION
     for number, panel in enumerate(dashboard.panels or (), start=1):
         panel.id_val = number
         if isinstance(panel, model.Panel):
