@@ -323,7 +323,8 @@ mod tests {
     fn what_is_absent_is_none_and_what_is_zero_is_zero() {
         let topics = measured(
             "ros_topic_publishers{topic_name=\"/a\"} 0\nros_messages_lost_total{topic_name=\"/b\"} 2\n\
-             ros_topic_status{topic_name=\"/a\",status=\"ok\"} 0\nros_topic_status{topic_name=\"/a\",status=\"stale\"} 1\n",
+             ros_topic_status{topic_name=\"/a\",status=\"ok\"} 0\nros_topic_status{topic_name=\"/a\",status=\"stale\"} 1\n\
+             ros_topic_status{topic_name=\"/a\",status=\"silent\"} 0\n",
         )
         .topics;
         assert_eq!(topics.iter().map(|topic| topic.topic.as_str()).collect::<Vec<_>>(), ["/a", "/b"]);

@@ -92,8 +92,6 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, rows: &[Row], screen: &mut Scre
         frame.render_widget(Line::from(why), area);
         return;
     }
-    // What was selected may have gone.
-    screen.table.select(Some(screen.table.selected().unwrap_or(0).min(rows.len() - 1)));
     let widths = widths_that_fit(screen.view, rows, area.width);
     let shown = rows.iter().map(|row| {
         let cells = row.cells.iter().zip(&widths).map(|(cell, &width)| {
