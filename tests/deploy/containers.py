@@ -105,6 +105,14 @@ class Container(OnHost):
         self._kills += 1
         os.kill(killed, signal.SIGKILL)
         wait_until(lambda: self.main_process_id() not in (0, killed), f"{self.name} runs again")
+        self._attach_anew()
+
+    def _attach_anew(self) -> None:
+        """Now and then podman takes the end of one life for the end of all."""
+        self.process.kill()
+        self.process.wait()
+        attach = ["podman", "attach", "--no-stdin", "--sig-proxy=false", self.name]
+        self.process = subprocess.Popen(attach, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def ask_to_end(self, signal_number: signal.Signals) -> None:
         """By podman, which sends what the image asks for: a process that ends otherwise is started again."""
