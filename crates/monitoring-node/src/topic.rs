@@ -5,13 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use joint_state::Board;
 use node_runtime::MonotonicClock;
-use ros_observer::{Endpoint, Error, Gid, MessageType, Node, Qos, QosEvents, QosPolicy, Spinner, Subscription, TakeIn};
+use ros_observer::{
+    Endpoint, Error, Gid, MessageInfo, MessageType, Node, Qos, QosEvents, QosPolicy, Spinner, Subscription, TakeIn,
+};
 use stream_statistics::{JitterTracker, RateWindow, StampTracker};
 use topic_watch::{Arrivals, Progress, TopicStatus};
 
 use crate::expectation::{Expectation, Seen};
 use crate::intake::{DomainClocks, Intake, Latest};
+use crate::live::{Audience, JointValues};
 use crate::metrics::WatchedMetrics;
 use crate::publishers::Publishers;
 
@@ -33,6 +37,7 @@ pub(crate) struct Watch {
     pub(crate) clock: MonotonicClock,
     pub(crate) clocks: Arc<DomainClocks>,
     pub(crate) take_in: TakeIn,
+    pub(crate) audience: Arc<Audience>,
 }
 
 /// Publishers and subscriptions of a topic, but for this node's own and those of nodes that are ignored.
@@ -56,6 +61,8 @@ struct Unserved {
 struct Watched {
     message_type: String,
     subscription: Subscription,
+    /// The values of joints, where messages have joints.
+    joints: Option<Arc<Board>>,
     /// What the middleware has said of it.
     events: QosEvents,
     events_at: Option<Instant>,
@@ -110,6 +117,8 @@ pub(crate) struct Report {
     pub(crate) rate_hz: Option<f64>,
     pub(crate) stamp_rate_hz: Option<f64>,
     pub(crate) skew_seconds: Option<f64>,
+    /// When the last message came, of the publishers that there are, by the monotonic clock.
+    pub(crate) last_message_ns: Option<u64>,
     pub(crate) lost: u64,
     pub(crate) expectation: Expectation,
     /// For how long messages have been waiting and none was taken.
@@ -226,6 +235,7 @@ impl Topic {
                 rate_hz: None,
                 stamp_rate_hz: None,
                 skew_seconds: None,
+                last_message_ns: None,
                 lost: 0,
                 expectation,
                 stuck_for: Duration::ZERO,
@@ -323,6 +333,11 @@ impl Topic {
         self.watched.is_some()
     }
 
+    /// The values of its joints, where its messages have joints.
+    pub(crate) fn joints(&self) -> Option<&Arc<Board>> {
+        self.watched.as_ref().and_then(|watched| watched.joints.as_ref())
+    }
+
     fn is_clock(&self) -> bool {
         self.name == CLOCK
     }
@@ -338,11 +353,11 @@ impl Topic {
         // The one before goes first: there is one writer of what is known.
         self.failed_before += self.watched.take().map_or(0, |watched| watched.subscription.probe().failed());
         match self.subscribe_to(&wanted, with) {
-            Ok(subscription) => {
+            Ok((subscription, joints)) => {
                 spinner.add_subscription(&subscription);
                 self.unseen = None;
-                self.watched =
-                    Some(Watched { message_type: wanted, subscription, events: QosEvents::default(), events_at: None });
+                let events = QosEvents::default();
+                self.watched = Some(Watched { message_type: wanted, subscription, joints, events, events_at: None });
             }
             Err(error) => {
                 tracing::warn!(topic = self.name, message_type = wanted, %error, "watched through the graph alone");
@@ -351,7 +366,9 @@ impl Topic {
         }
     }
 
-    fn subscribe_to(&self, message_type: &str, with: &Watch) -> Result<Subscription, Error> {
+    fn subscribe_to(&self, message_type: &str, with: &Watch) -> Result<(Subscription, Option<Arc<Board>>), Error> {
+        let joints = JointValues::of_type(message_type, &with.audience);
+        let board = joints.as_ref().map(JointValues::board);
         let support = MessageType::find(message_type)?;
         let mut intake = Intake {
             arrivals: Arrivals::new(self.metrics.shared.clone()),
@@ -362,17 +379,13 @@ impl Topic {
             jitter: JitterTracker::default(),
             stamps: StampTracker::default(),
             publishers: self.publishers.counter(),
+            joints,
             is_stamped: MessageType::begins_with_stamp(message_type)?,
             is_clock: self.is_clock(),
         };
-        Subscription::of_type(
-            support,
-            &with.node,
-            &self.name,
-            Qos::best_effort(DEPTH),
-            with.take_in,
-            move |message, info| intake.take(message, info),
-        )
+        let take = move |message: &[u8], info: &MessageInfo| intake.take(message, info);
+        let qos = Qos::best_effort(DEPTH);
+        Ok((Subscription::of_type(support, &with.node, &self.name, qos, with.take_in, take)?, board))
     }
 
     /// Looks at what has come since the last time, and judges.
@@ -387,6 +400,7 @@ impl Topic {
         self.report.publishers = seen.publishers;
         self.report.subscriptions = self.endpoints.subscriptions.len();
         self.report.rate_hz = seen.rate_hz;
+        self.report.last_message_ns = seen.last_message_age_ns.map(|age_ns| now_ns.saturating_sub(age_ns));
         // What the last messages were like is not told of messages that do not come.
         let comes = !matches!(status, TopicStatus::Stale | TopicStatus::Silent);
         self.report.stamp_rate_hz = self.stamp_rate.rate_hz(0).filter(|_| comes);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use joint_state::Board;
 use node_runtime::{Diagnostics, MonotonicClock, Parameters};
 use prometheus::Registry;
 use ros_observer::{Error, Node, Spinner, TakeIn};
@@ -14,6 +15,7 @@ use crate::diagnostics::statuses;
 use crate::foreign_diagnostics::{DiagnosticFamilies, ForeignDiagnostics};
 use crate::intake::DomainClocks;
 use crate::joints::{JointLimits, LimitFamilies};
+use crate::live::{Audience, Synchronizer};
 use crate::metrics::{Families, Scope, Together};
 use crate::nodes::{NodeFamilies, NodeReport, Nodes};
 use crate::parameters::Settings;
@@ -37,6 +39,14 @@ pub(crate) struct Known {
     pub(crate) domain: String,
     pub(crate) topics: Vec<Report>,
     pub(crate) nodes: Vec<NodeReport>,
+    pub(crate) joints: Vec<JointBoard>,
+    pub(crate) synchronizers: Vec<Synchronizer>,
+}
+
+/// The values of the joints of a topic.
+pub(crate) struct JointBoard {
+    pub(crate) topic: String,
+    pub(crate) board: Arc<Board>,
 }
 
 /// What is known of a domain, for those who ask from other threads.
@@ -125,6 +135,7 @@ impl Domain {
         families: &AllFamilies,
         parameters: &Parameters,
         clock: MonotonicClock,
+        audience: &Arc<Audience>,
     ) -> Result<Self, Error> {
         let own_name = node.fully_qualified_name();
         let name = node.context().domain_id().to_string();
@@ -146,7 +157,13 @@ impl Domain {
             nameless: BTreeMap::new(),
             read_at: None,
             is_changed: true,
-            watch: Watch { node, clock, clocks: Arc::new(DomainClocks::new()), take_in: TakeIn::auto() },
+            watch: Watch {
+                node,
+                clock,
+                clocks: Arc::new(DomainClocks::new()),
+                take_in: TakeIn::auto(),
+                audience: Arc::clone(audience),
+            },
             name,
         })
     }
@@ -183,12 +200,24 @@ impl Domain {
         self.forget_what_is_gone(now);
         self.joint_limits.look(self.watch.clock.nanoseconds(now));
         let has_changed = self.look_at_topics(now);
-        let topics: Vec<_> = self.topics.values().map(|topic| topic.report.clone()).collect();
-        let known = Known { domain: self.name.clone(), topics, nodes: self.nodes.reports() };
+        let known = self.known(now);
         self.diagnostics.tell(has_changed, now, |node| statuses(&known, node));
         *self.reports.read() = known;
         // Last, so that the thread waits for the answers next.
         self.services.look(self.settings.service_period, self.settings.service_timeout, now);
+    }
+
+    fn known(&self, now: Instant) -> Known {
+        let joints = self.topics.iter().filter_map(|(name, topic)| {
+            topic.joints().map(|board| JointBoard { topic: name.clone(), board: Arc::clone(board) })
+        });
+        Known {
+            domain: self.name.clone(),
+            topics: self.topics.values().map(|topic| topic.report.clone()).collect(),
+            nodes: self.nodes.reports(),
+            joints: joints.collect(),
+            synchronizers: self.foreign_diagnostics.synchronizers(now),
+        }
     }
 
     /// Judges every topic; returns whether the state of one has changed.
