@@ -1,8 +1,10 @@
 //! What the live page is told: all that it shows, each time, so that nothing is missing to who skipped an event.
 
+use std::collections::BTreeMap;
+use std::time::Instant;
+
 use joint_state::{Board, Snapshot};
 use serde::Serialize;
-use std::time::Instant;
 
 use super::synchronizer::Synchronizer;
 use crate::topic::Report;
@@ -61,9 +63,9 @@ struct SynchronizerEvent<'a> {
     message: &'a str,
     age_seconds: Option<f64>,
     #[serde(flatten)]
-    texts: &'a std::collections::BTreeMap<&'static str, String>,
+    texts: &'a BTreeMap<&'static str, String>,
     #[serde(flatten)]
-    numbers: &'a std::collections::BTreeMap<&'static str, f64>,
+    numbers: &'a BTreeMap<&'static str, f64>,
 }
 
 impl<'a> Event<'a> {

@@ -1,6 +1,6 @@
 // The joints of every topic that has some; those of a twin beside those of its robot.
 
-import { instance, isOpened, makeReachable, number, seconds, setText, visibleRows, walkRows } from "./dom.js";
+import { instance, isOpened, makeReachable, number, seconds, setText, walkRows } from "./dom.js";
 import { History, Plot } from "./plot.js";
 
 /// A joint that is not told of any more stays in grey for so long.
@@ -161,7 +161,7 @@ class Joint {
     const plots = ["position", "velocity"].map(
       (what) => new Plot(parts[`${what}-plot`], [this.#robot[what], this.#twin[what]]),
     );
-    const next = visibleRows(rows).find((row) => row.dataset.joint > this.name);
+    const next = [...rows.children].find((row) => row.dataset.joint > this.name);
     rows.insertBefore(root, next ?? null);
     return { root, parts, plots };
   }
