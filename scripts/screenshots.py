@@ -36,7 +36,7 @@ def open_page(chromium: Browser, port: int, scheme: str) -> Page:
     page = chromium.open(
         f"http://127.0.0.1:{port}/live", width=WIDTH, height=HEIGHT, features={"prefers-color-scheme": scheme}
     )
-    page.wait_until("document.querySelector('.joint') && document.querySelector('.twin-state')", "a robot and its twin")
+    page.wait_until("document.querySelector('.joint') !== null && document.querySelector('.twin-state') !== null", "a robot and its twin")
     return page
 
 

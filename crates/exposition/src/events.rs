@@ -176,3 +176,44 @@ impl AsRef<[u8]> for Held {
         &self.body
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use http_body_util::BodyExt;
+    use prometheus::Registry;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    struct Nothing;
+
+    impl EventSource for Nothing {
+        fn write_event(&self, _: &mut Vec<u8>) {}
+    }
+
+    fn events() -> Arc<Events> {
+        let registry = Registry::new();
+        let metrics = Metrics::register("x", &registry).and_then(|metrics| metrics.register_events("x", &registry));
+        let hour = Duration::from_secs(3600);
+        Arc::new(Events::new(Arc::new(Nothing), hour, hour, 1, metrics.expect("valid names")))
+    }
+
+    async fn next(body: &mut EventBody) -> Bytes {
+        body.frame().await.expect("no end").expect("no error").into_data().expect("data")
+    }
+
+    #[tokio::test]
+    async fn the_next_event_waits_until_the_one_before_has_been_written() {
+        let events = events();
+        let mut body = events.follow().expect("a place");
+        events.tell();
+        let being_written = next(&mut body).await;
+        (0..3).for_each(|_| events.tell());
+        assert!(next(&mut body).now_or_never().is_none());
+        drop(being_written);
+        next(&mut body).await;
+        assert_eq!(events.metrics.skipped_total.get(), 2);
+        assert!(next(&mut body).now_or_never().is_none(), "there is no newer one");
+    }
+}

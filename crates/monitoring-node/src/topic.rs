@@ -103,6 +103,22 @@ pub(crate) struct Topic {
     pub(crate) report: Report,
 }
 
+/// What of a topic is there as its messages come, whenever it is looked at.
+pub(crate) struct Arriving {
+    latest: Arc<Latest>,
+    count_gone: u64,
+    /// The values of joints, where messages have joints.
+    pub(crate) joints: Option<Arc<Board>>,
+}
+
+impl Arriving {
+    /// How long ago the last message came, of the publishers that there are.
+    pub(crate) fn age_ns(&self, now_ns: u64) -> Option<u64> {
+        let (count, arrival_ns) = self.latest.messages.read();
+        (count > self.count_gone).then(|| now_ns.saturating_sub(arrival_ns))
+    }
+}
+
 /// What is told of a topic: on the page, in the diagnostics and in the log.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Report {
@@ -117,8 +133,6 @@ pub(crate) struct Report {
     pub(crate) rate_hz: Option<f64>,
     pub(crate) stamp_rate_hz: Option<f64>,
     pub(crate) skew_seconds: Option<f64>,
-    /// When the last message came, of the publishers that there are, by the monotonic clock.
-    pub(crate) last_message_ns: Option<u64>,
     pub(crate) lost: u64,
     pub(crate) expectation: Expectation,
     /// For how long messages have been waiting and none was taken.
@@ -235,7 +249,6 @@ impl Topic {
                 rate_hz: None,
                 stamp_rate_hz: None,
                 skew_seconds: None,
-                last_message_ns: None,
                 lost: 0,
                 expectation,
                 stuck_for: Duration::ZERO,
@@ -333,9 +346,13 @@ impl Topic {
         self.watched.is_some()
     }
 
-    /// The values of its joints, where its messages have joints.
-    pub(crate) fn joints(&self) -> Option<&Arc<Board>> {
-        self.watched.as_ref().and_then(|watched| watched.joints.as_ref())
+    /// What of it can be read at any time.
+    pub(crate) fn arriving(&self) -> Arriving {
+        Arriving {
+            latest: Arc::clone(&self.latest),
+            count_gone: self.count_gone,
+            joints: self.watched.as_ref().and_then(|watched| watched.joints.clone()),
+        }
     }
 
     fn is_clock(&self) -> bool {
@@ -400,7 +417,6 @@ impl Topic {
         self.report.publishers = seen.publishers;
         self.report.subscriptions = self.endpoints.subscriptions.len();
         self.report.rate_hz = seen.rate_hz;
-        self.report.last_message_ns = seen.last_message_age_ns.map(|age_ns| now_ns.saturating_sub(age_ns));
         // What the last messages were like is not told of messages that do not come.
         let comes = !matches!(status, TopicStatus::Stale | TopicStatus::Silent);
         self.report.stamp_rate_hz = self.stamp_rate.rate_hz(0).filter(|_| comes);

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use joint_state::Board;
 use node_runtime::{Diagnostics, MonotonicClock, Parameters};
 use prometheus::Registry;
 use ros_observer::{Error, Node, Spinner, TakeIn};
@@ -22,7 +21,7 @@ use crate::parameters::Settings;
 use crate::publishers::{PublisherFamilies, Publishers};
 use crate::refusals::Refusals;
 use crate::services::{ServiceFamilies, Services};
-use crate::topic::{CLOCK, Endpoints, Report, Topic, Watch};
+use crate::topic::{Arriving, CLOCK, Endpoints, Report, Topic, Watch};
 
 /// The graph is read at most this often, however much it changes: reading it costs something for every topic.
 const READ_EVERY: Duration = Duration::from_millis(250);
@@ -38,15 +37,10 @@ const NAMED_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) struct Known {
     pub(crate) domain: String,
     pub(crate) topics: Vec<Report>,
+    /// Of each of the topics.
+    pub(crate) arriving: Vec<Arriving>,
     pub(crate) nodes: Vec<NodeReport>,
-    pub(crate) joints: Vec<JointBoard>,
     pub(crate) synchronizers: Vec<Synchronizer>,
-}
-
-/// The values of the joints of a topic.
-pub(crate) struct JointBoard {
-    pub(crate) topic: String,
-    pub(crate) board: Arc<Board>,
 }
 
 /// What is known of a domain, for those who ask from other threads.
@@ -208,14 +202,11 @@ impl Domain {
     }
 
     fn known(&self, now: Instant) -> Known {
-        let joints = self.topics.iter().filter_map(|(name, topic)| {
-            topic.joints().map(|board| JointBoard { topic: name.clone(), board: Arc::clone(board) })
-        });
         Known {
             domain: self.name.clone(),
             topics: self.topics.values().map(|topic| topic.report.clone()).collect(),
+            arriving: self.topics.values().map(Topic::arriving).collect(),
             nodes: self.nodes.reports(),
-            joints: joints.collect(),
             synchronizers: self.foreign_diagnostics.synchronizers(now),
         }
     }

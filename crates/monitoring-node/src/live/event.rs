@@ -7,8 +7,8 @@ use joint_state::{Board, Snapshot};
 use serde::Serialize;
 
 use super::synchronizer::Synchronizer;
-use crate::topic::Report;
-use crate::watch::{JointBoard, Known};
+use crate::topic::{Arriving, Report};
+use crate::watch::Known;
 
 /// Joints that one event tells of.
 const JOINTS_MAX: usize = 2000;
@@ -26,7 +26,7 @@ pub(crate) struct Event<'a> {
 pub(crate) struct DomainEvent<'a> {
     domain: &'a str,
     topics: Vec<TopicEvent<'a>>,
-    joints: Vec<JointsEvent>,
+    joints: Vec<JointsEvent<'a>>,
     synchronizers: Vec<SynchronizerEvent<'a>>,
 }
 
@@ -48,8 +48,8 @@ struct TopicEvent<'a> {
 
 /// The joints of one topic: a value of each in every list, null where the last message had none.
 #[derive(Debug, Default, Serialize)]
-struct JointsEvent {
-    topic: String,
+struct JointsEvent<'a> {
+    topic: &'a str,
     names: Vec<String>,
     positions: Vec<Option<f64>>,
     velocities: Vec<Option<f64>>,
@@ -73,16 +73,18 @@ impl<'a> Event<'a> {
         let mut event = Self { silent_seconds, domains: Vec::new(), joints_left_out: 0 };
         let mut room = JOINTS_MAX;
         for known in known {
-            let mut joints = Vec::new();
-            for JointBoard { topic, board } in &known.joints {
-                let (of_topic, left_out) = read_joints(topic, board, now_ns, room);
+            let (mut topics, mut joints) = (Vec::new(), Vec::new());
+            for (report, arriving) in known.topics.iter().zip(&known.arriving) {
+                topics.push(TopicEvent::new(report, arriving, now_ns));
+                let Some(board) = &arriving.joints else { continue };
+                let (of_topic, left_out) = read_joints(&report.name, board, now_ns, room);
                 room -= of_topic.names.len();
                 event.joints_left_out += left_out;
                 joints.push(of_topic);
             }
             event.domains.push(DomainEvent {
                 domain: &known.domain,
-                topics: known.topics.iter().map(|report| TopicEvent::new(report, now_ns)).collect(),
+                topics,
                 joints,
                 synchronizers: known.synchronizers.iter().map(|told| SynchronizerEvent::new(told, now)).collect(),
             });
@@ -92,8 +94,7 @@ impl<'a> Event<'a> {
 }
 
 impl<'a> TopicEvent<'a> {
-    fn new(report: &'a Report, now_ns: u64) -> Self {
-        let age_ns = report.last_message_ns.map(|at_ns| now_ns.saturating_sub(at_ns));
+    fn new(report: &'a Report, arriving: &Arriving, now_ns: u64) -> Self {
         Self {
             name: &report.name,
             message_type: &report.message_type,
@@ -103,7 +104,7 @@ impl<'a> TopicEvent<'a> {
             publishers: report.publishers,
             subscriptions: report.subscriptions,
             rate_hz: report.rate_hz.and_then(rounded),
-            age_seconds: age_ns.and_then(seconds),
+            age_seconds: arriving.age_ns(now_ns).and_then(seconds),
             lost: report.lost,
         }
     }
@@ -123,10 +124,10 @@ impl<'a> SynchronizerEvent<'a> {
 }
 
 /// The joints on a board for which there is room, and how many there is none for.
-fn read_joints(topic: &str, board: &Board, now_ns: u64, room: usize) -> (JointsEvent, usize) {
+fn read_joints<'a>(topic: &'a str, board: &Board, now_ns: u64, room: usize) -> (JointsEvent<'a>, usize) {
     let mut snapshot = Snapshot::default();
     board.snapshot(now_ns, &mut snapshot);
-    let mut event = JointsEvent { topic: topic.to_owned(), ..JointsEvent::default() };
+    let mut event = JointsEvent { topic, ..JointsEvent::default() };
     for (name, sample) in snapshot.joints().take(room) {
         event.names.push(name.to_owned());
         event.positions.push(rounded(sample.position));
