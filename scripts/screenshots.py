@@ -18,7 +18,7 @@ from ports import free_ports
 MONITOR = [str(RELEASE / "monitoring_node")]
 MONITOR_PARAMETERS = ["--ros-args", "-p", "topics./scan.rate:=10.0"]
 WINDOW_S = 60.0
-WIDTH, HEIGHT = 1200, 1150
+WIDTH, HEIGHT = 1200, 1000
 SCHEMES = ("light", "dark")
 
 

@@ -1,6 +1,6 @@
 // A minute of values, and how they are drawn.
 
-export const WINDOW_MS = 60_000;
+const WINDOW_MS = 60_000;
 const CAPACITY = 320;
 
 /// When each event came: every history has one value for each of them.
@@ -48,6 +48,9 @@ export function readColours() {
   for (const name of ["robot", "twin", "muted", "line"]) colours[name] = style.getPropertyValue(`--${name}`).trim();
 }
 
+/// Where the ends of the scale stand, left of the lines.
+const SCALE_PX = 46;
+
 /// Nothing is drawn across a pause: who did not look, or lost the connection, has no values of it.
 const PAUSE_MS = 1500;
 
@@ -90,7 +93,9 @@ export class Plot {
     context.fillStyle = colours.line;
     context.fillRect(0, height - 1, width, 1);
     if (!range) return;
-    this.#lines.forEach((history, index) => drawLine(context, ticks, history, range, { width, height, nowMs, index }));
+    const left = this.#hasScale ? SCALE_PX : 0;
+    const place = { left, width: width - left, height, nowMs };
+    this.#lines.forEach((history, index) => drawLine(context, ticks, history, range, place, index));
     if (this.#hasScale) drawScale(context, range, height);
   }
 
@@ -107,7 +112,7 @@ export class Plot {
   }
 }
 
-function drawLine(context, ticks, history, { low, high }, { width, height, nowMs, index }) {
+function drawLine(context, ticks, history, { low, high }, { left, width, height, nowMs }, index) {
   // What does not move is a line in the middle.
   const y = (value) => (high > low ? height - 3 - ((value - low) / (high - low)) * (height - 6) : height / 2);
   context.beginPath();
@@ -119,7 +124,8 @@ function drawLine(context, ticks, history, { low, high }, { width, height, nowMs
       before = null;
       continue;
     }
-    const x = width * (1 - (nowMs - timeMs) / WINDOW_MS);
+    if (nowMs - timeMs > WINDOW_MS) continue;
+    const x = left + width * (1 - (nowMs - timeMs) / WINDOW_MS);
     if (before !== null && timeMs - before < PAUSE_MS) context.lineTo(x, y(value));
     else context.moveTo(x, y(value));
     before = timeMs;
