@@ -2,7 +2,7 @@
 # RUN steps into the ROS 2 that scripts/setup.sh found or made.
 RUN := scripts/with-ros.sh
 
-.PHONY: help setup build test fuzz check demo experiment bench render images images-test clean
+.PHONY: help setup build test fuzz check demo experiment screenshots bench render images images-test clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ demo: build ## a robot and its twin in physics, watched, until Ctrl-C (DEMO_PORT
 
 experiment: build ## a delay told from a fault: runs it, keeps and draws it in docs/
 	@scripts/experiment.sh
+
+screenshots: build ## pictures of the live page for docs/, from the demo's robot and twin
+	@scripts/install-test-tools.sh
+	@$(RUN) python3 scripts/screenshots.py
 
 bench: setup ## compare with Python and with bare loops
 	scripts/bench.sh

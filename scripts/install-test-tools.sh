@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Gets the tools of others that some tests use, where apt can: Prometheus and promtool, Alertmanager and amtool, check_urdf,
-# libsdformat, restic, busybox, nft, and what builds and runs images: buildah, podman, runc, debootstrap. Their packages are
-# unpacked into .tools/, not installed: no service starts and the system stays as it is. Never fails: the tests that need what
-# could not be had skip.
+# libsdformat, restic, busybox, nft, a headless Chromium, and what builds and runs images: buildah, podman, runc, debootstrap.
+# Their packages are unpacked into .tools/, not installed: no service starts and the system stays as it is. Never fails: the
+# tests that need what could not be had skip.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 tools="$root/.tools"
@@ -163,6 +163,17 @@ get_nft() {
     fi
 }
 
+# A browser without a display. What Debian starts it with looks in /usr, and so do some of its libraries for others.
+get_chromium() {
+    local package="chromium-headless-shell" place
+    if ! has "$package" && get "the live page in a browser" "$package"; then
+        place="$tools/$package/usr"
+        ln -sf "../lib/chromium/$package" "$place/bin/$package"
+        (cd "$place"/lib/*-linux-gnu && ln -s pulseaudio/*.so .)
+        link "$package" "$package"
+    fi
+}
+
 PATH="$PATH:$tools/bin"
 trap 'rm -rf "$partial"' EXIT
 get_prometheus
@@ -173,3 +184,4 @@ get_busybox
 get_alertmanager
 get_image_tools
 get_nft
+get_chromium

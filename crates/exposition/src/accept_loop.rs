@@ -24,6 +24,12 @@ pub(crate) async fn run(listeners: Vec<TcpListener>, responder: Arc<Responder>, 
     let (stop, stopping) = watch::channel(false);
     let stopping = Stopping(stopping);
     let mut connections = JoinSet::new();
+    // Ends when it is dropped.
+    let mut event_maker = JoinSet::new();
+    let events = responder.events();
+    if let Some(events) = events.clone() {
+        event_maker.spawn(async move { events.run().await });
+    }
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
@@ -49,6 +55,9 @@ pub(crate) async fn run(listeners: Vec<TcpListener>, responder: Arc<Responder>, 
     }
     drop(listeners);
     stop.send_replace(true);
+    if let Some(events) = events {
+        events.end();
+    }
     drain(connections, &responder).await;
 }
 

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::limits::Limits;
 use crate::metrics::Closed;
 use crate::phase::{Phase, Progress};
+use crate::reply;
 use crate::request::Responder;
 use crate::timed_stream::TimedStream;
 
@@ -85,7 +86,7 @@ where
         let progress = &progress;
         async move {
             let reply = responder.respond(request).await;
-            progress.enter(Phase::Response);
+            progress.enter(if reply::goes_on(&reply) { Phase::Events } else { Phase::Response });
             Ok::<_, Infallible>(reply)
         }
     });

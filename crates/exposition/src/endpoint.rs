@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::live;
+
 /// One of the server's endpoints; also the `endpoint` label of its metrics, so that a client cannot make up label values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
@@ -10,11 +12,17 @@ pub(crate) enum Endpoint {
     Liveness,
     Readiness,
     Landing,
+    /// A file of the live page, by its index.
+    Live(usize),
+    LiveEvents,
     Unknown,
 }
 
 impl Endpoint {
-    pub(crate) const ALL: [Self; 5] = [Self::Metrics, Self::Liveness, Self::Readiness, Self::Landing, Self::Unknown];
+    /// Those that every exporter has.
+    pub(crate) const ALWAYS: [Self; 5] = [Self::Metrics, Self::Liveness, Self::Readiness, Self::Landing, Self::Unknown];
+    /// Those of a live page.
+    pub(crate) const OF_LIVE: [Self; 2] = [Self::Live(0), Self::LiveEvents];
 
     pub(crate) fn label(self) -> &'static str {
         match self {
@@ -22,6 +30,8 @@ impl Endpoint {
             Self::Liveness => "livez",
             Self::Readiness => "readyz",
             Self::Landing => "landing",
+            Self::Live(_) => "live",
+            Self::LiveEvents => "live_events",
             Self::Unknown => "unknown",
         }
     }
@@ -31,6 +41,7 @@ impl Endpoint {
         matches!(self, Self::Liveness | Self::Readiness)
     }
 
+    /// But for those of a live page.
     pub(crate) fn of_path(path: &str, telemetry_path: &TelemetryPath) -> Self {
         match path {
             "/" => Self::Landing,
@@ -74,7 +85,8 @@ impl FromStr for TelemetryPath {
         if !text.starts_with('/') {
             return Err(TelemetryPathError::NotAbsolute(text.to_owned()));
         }
-        if matches!(text, "/" | "/livez" | "/readyz") {
+        let is_live = text.strip_prefix(live::PAGE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if is_live || matches!(text, "/" | "/livez" | "/readyz") {
             return Err(TelemetryPathError::Taken(text.to_owned()));
         }
         if text.chars().any(|c| !c.is_ascii_graphic() || "?#%\"<>".contains(c)) {
@@ -103,6 +115,8 @@ mod tests {
             ("/", "that path is taken"),
             ("/livez", "that path is taken"),
             ("/readyz", "that path is taken"),
+            ("/live", "that path is taken"),
+            ("/live/a", "that path is taken"),
             ("/a b", "visible ASCII"),
             ("/a?b", "visible ASCII"),
             ("/ä", "visible ASCII"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::Landing;
+use crate::{Landing, Live};
 
 /// Where the exposition comes from.
 pub trait Scrape: Send + Sync + 'static {
@@ -41,4 +41,6 @@ pub struct Exporter {
     pub health: Arc<dyn Health>,
     /// The page at `/`.
     pub landing: Landing,
+    /// The page at `/live`, if there is to be one.
+    pub live: Option<Live>,
 }

@@ -1,5 +1,6 @@
 //! The page at `/`: for people, in plain HTML.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use hyper::header::HeaderValue;
 use ring::digest;
 
 use crate::endpoint::TelemetryPath;
+use crate::live::{self, Live};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}\
 h1 small{font-weight:normal;color:#666}table{border-collapse:collapse}th,td{text-align:left;padding:.2rem 1rem .2rem 0;\
@@ -32,7 +34,7 @@ pub struct Landing {
 /// A link on the landing page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Where it leads: a path on this server, or a URL.
+    /// Where it leads: a path on this server, a URL, or `:PORT/PATH` on the host that the page was asked of.
     pub address: String,
     /// What the link reads.
     pub text: String,
@@ -72,7 +74,7 @@ pub(crate) struct LandingPage {
 }
 
 impl LandingPage {
-    pub(crate) fn new(landing: Landing, telemetry_path: &TelemetryPath) -> Self {
+    pub(crate) fn new(landing: Landing, telemetry_path: &TelemetryPath, live: Option<&Live>) -> Self {
         let link = |address: &str, text: &str, description: &str| Link {
             address: address.to_owned(),
             text: text.to_owned(),
@@ -83,6 +85,7 @@ impl LandingPage {
             link("/readyz", "Ready", "whether it should be sent traffic"),
             link("/livez", "Alive", "whether it can do its work"),
         ];
+        links.extend(live.map(|live| link(live::PAGE, "Live", &live.description)));
         links.extend_from_slice(&landing.links);
         Self { landing, links, content_security_policy: content_security_policy() }
     }
@@ -91,14 +94,15 @@ impl LandingPage {
         &self.content_security_policy
     }
 
-    pub(crate) fn render(&self) -> String {
+    /// The page as it is shown to who asked `origin` for it, such as `http://robot1`.
+    pub(crate) fn render(&self, origin: Option<&str>) -> String {
         let mut html = String::new();
         // Writing to a String cannot fail.
-        let _ = self.write(&mut html);
+        let _ = self.write(&mut html, origin);
         html
     }
 
-    fn write(&self, html: &mut String) -> fmt::Result {
+    fn write(&self, html: &mut String, origin: Option<&str>) -> fmt::Result {
         let Landing { name, version, description, tables, .. } = &self.landing;
         let (name, version, description) = (Escaped(name), Escaped(version), Escaped(description));
         write!(
@@ -109,7 +113,8 @@ impl LandingPage {
              <h1>{name} <small>{version}</small></h1>\n<p>{description}</p>\n<ul>\n"
         )?;
         for Link { address, text, description } in &self.links {
-            let (address, text, description) = (Escaped(address), Escaped(text), Escaped(description));
+            let Some(address) = resolve(address, origin) else { continue };
+            let (address, text, description) = (Escaped(&address), Escaped(text), Escaped(description));
             writeln!(html, "<li><a href=\"{address}\">{text}</a>: {description}</li>")?;
         }
         html.push_str("</ul>\n");
@@ -118,6 +123,15 @@ impl LandingPage {
         }
         html.push_str("</body>\n</html>\n");
         Ok(())
+    }
+}
+
+/// Where a link leads; nothing where that is another port of a host that is not known.
+fn resolve<'a>(address: &'a str, origin: Option<&str>) -> Option<Cow<'a, str>> {
+    if address.starts_with(':') {
+        origin.map(|origin| (origin.to_owned() + address).into())
+    } else {
+        Some(address.into())
     }
 }
 
@@ -184,9 +198,19 @@ mod tests {
             links: vec![Link { address: evil(), text: evil(), description: evil() }],
             tables: Arc::new(move || vec![Table { heading: evil(), columns: vec![evil()], rows: vec![vec![evil()]] }]),
         };
-        let html = LandingPage::new(landing, &TelemetryPath::default()).render();
+        let html = LandingPage::new(landing, &TelemetryPath::default(), None).render(None);
         assert!(!html.contains("<b>"), "{html}");
         // Title and heading, version, description, the link's three, the table's three.
         assert_eq!(html.matches("&lt;b&gt;&quot;&#39;&amp;").count(), 2 + 1 + 1 + 3 + 3, "{html}");
+    }
+
+    #[test]
+    fn a_link_to_another_port_leads_to_the_host_that_was_asked() {
+        let link = Link { address: ":8002/live".into(), text: "Live".into(), description: String::new() };
+        let landing = Landing { links: vec![link], ..Landing::new("", "", "") };
+        let page = LandingPage::new(landing, &TelemetryPath::default(), None);
+        let html = page.render(Some("https://robot1"));
+        assert!(html.contains("<a href=\"https://robot1:8002/live\">Live</a>"), "{html}");
+        assert!(!page.render(None).contains("Live"));
     }
 }

@@ -6,8 +6,10 @@
 //! | `/livez` | 200, or 503 with the reason: restart me |
 //! | `/readyz` | 200, or 503 with the reason: send me no traffic yet |
 //! | `/` | a page for people: name, version, links, what the exporter watches |
+//! | `/live`, `/live/…` | where the exporter brings one: a page of its own, its files, and the events that it follows, at `/live/events` |
 //!
-//! What the exporter brings: a [`Scrape`] that writes the exposition, a [`Health`] that answers the probes, and a [`Landing`] page.
+//! What the exporter brings: a [`Scrape`] that writes the exposition, a [`Health`] that answers the probes, and a [`Landing`] page; if it likes, a [`Live`] page
+//! too, with an [`EventSource`].
 //! What this crate brings: the addresses ([`ListenAddress`], [`bind`]), the web configuration file of Prometheus's
 //! exporter-toolkit ([`WebConfigFile`]: TLS, client certificates, users, headers, a rate limit; re-read without a restart), a limit on
 //! everything that a client controls ([`Limits`]), and metrics on itself.
@@ -28,7 +30,7 @@
 //! let registry = prometheus::Registry::new();
 //! let app = Arc::new(App { registry: registry.clone() });
 //! let landing = Landing::new("example_exporter", "1.0.0", "Metrics of an example.");
-//! let exporter = Exporter { scrape: app.clone(), health: app, landing };
+//! let exporter = Exporter { scrape: app.clone(), health: app, landing, live: None };
 //! let server = Server::new(exporter, Options::new("example_exporter"), &registry)?;
 //! let listeners = bind(&[":9999".parse()?])?;
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -46,10 +48,12 @@ mod buffers;
 mod connection;
 mod encode;
 mod endpoint;
+mod events;
 mod exporter;
 mod landing;
 mod limits;
 mod listen;
+mod live;
 mod metrics;
 mod phase;
 mod reply;
@@ -61,9 +65,11 @@ mod web_config;
 
 pub use encode::encode_registry;
 pub use endpoint::{TelemetryPath, TelemetryPathError};
+pub use events::EventSource;
 pub use exporter::{Exporter, Health, Scrape};
 pub use landing::{Landing, Link, Table};
 pub use limits::Limits;
 pub use listen::{BindError, ListenAddress, ListenAddressError, bind};
+pub use live::{Live, LiveFile};
 pub use server::{Options, Server};
 pub use web_config::{Fault, WebConfigError, WebConfigFile};

@@ -16,16 +16,18 @@ pub(crate) enum Rejection {
     RateLimit,
     Unauthorized,
     MaxPendingLogins,
+    MaxLiveClients,
     MaxBodyBytes,
     BodyTimeout,
 }
 
 impl Rejection {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::MaxRequests,
         Self::RateLimit,
         Self::Unauthorized,
         Self::MaxPendingLogins,
+        Self::MaxLiveClients,
         Self::MaxBodyBytes,
         Self::BodyTimeout,
     ];
@@ -36,6 +38,7 @@ impl Rejection {
             Self::RateLimit => "rate_limit",
             Self::Unauthorized => "unauthorized",
             Self::MaxPendingLogins => "max_pending_logins",
+            Self::MaxLiveClients => "max_live_clients",
             Self::MaxBodyBytes => "max_body_bytes",
             Self::BodyTimeout => "body_timeout",
         }
@@ -157,10 +160,7 @@ impl Metrics {
     }
 
     fn initialize(&self) {
-        for endpoint in Endpoint::ALL {
-            let usual = if endpoint == Endpoint::Unknown { StatusCode::NOT_FOUND } else { StatusCode::OK };
-            self.requests_total.with_label_values(&[endpoint.label(), usual.as_str()]);
-        }
+        Endpoint::ALWAYS.iter().for_each(|endpoint| self.show_endpoint(*endpoint));
         for rejection in Rejection::ALL {
             self.requests_rejected_total.with_label_values(&[rejection.label()]);
         }
@@ -171,6 +171,24 @@ impl Metrics {
             self.web_config_reloads_total.with_label_values(&[result]);
         }
         self.show_web_config_read();
+    }
+
+    fn show_endpoint(&self, endpoint: Endpoint) {
+        let usual = if endpoint == Endpoint::Unknown { StatusCode::NOT_FOUND } else { StatusCode::OK };
+        self.requests_total.with_label_values(&[endpoint.label(), usual.as_str()]);
+    }
+
+    /// Registers what a live page has beside.
+    pub(crate) fn register_events(&self, namespace: &str, registry: &Registry) -> prometheus::Result<EventMetrics> {
+        let family = Families { namespace, registry };
+        Endpoint::OF_LIVE.iter().for_each(|endpoint| self.show_endpoint(*endpoint));
+        Ok(EventMetrics {
+            clients: family.gauge("live_clients", "Clients that follow the events of the live page now.")?,
+            skipped_total: family.counter(
+                "live_events_skipped_total",
+                "Events that clients were not sent, since they were still reading the one before.",
+            )?,
+        })
     }
 
     pub(crate) fn count_request(&self, endpoint: Endpoint, code: StatusCode) {
@@ -199,6 +217,12 @@ impl Metrics {
         self.web_config_last_reload_success_timestamp_seconds.set(now);
         self.web_config_last_reload_successful.set(1);
     }
+}
+
+/// The metrics of a stream of events.
+pub(crate) struct EventMetrics {
+    pub(crate) clients: IntGauge,
+    pub(crate) skipped_total: IntCounter,
 }
 
 /// Builds and registers families in one step.

@@ -13,6 +13,8 @@ pub(crate) enum Phase {
     Request,
     /// The response is complete and not all of it is sent.
     Response,
+    /// The response goes on for as long as both sides like.
+    Events,
     /// All is sent, and nothing of the next request has come.
     Idle,
 }

@@ -5,21 +5,23 @@ use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HOST};
+use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Method, Request};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::accept_encoding::wants_gzip;
 use crate::endpoint::{Endpoint, TelemetryPath};
+use crate::events::{Events, held_until_sent};
 use crate::exporter::{Exporter, Health};
 use crate::landing::LandingPage;
 use crate::limits::Limits;
+use crate::live::LivePages;
 use crate::metrics::{Metrics, Rejection};
-use crate::reply::{self, Reply};
+use crate::reply::{self, Answer, Reply};
 use crate::scraper::Scraper;
 use crate::web_config::{Login, Users, WebConfig, WebConfigFile};
 
@@ -29,6 +31,7 @@ pub(crate) struct Responder {
     scraper: Scraper,
     health: Arc<dyn Health>,
     landing: LandingPage,
+    live: Option<LivePages>,
     pub(crate) limits: Limits,
     pub(crate) web_config: WebConfigFile,
     pub(crate) metrics: Arc<Metrics>,
@@ -44,12 +47,14 @@ impl Responder {
         limits: Limits,
         web_config: WebConfigFile,
         metrics: Arc<Metrics>,
+        live: Option<LivePages>,
     ) -> Self {
         let permits = |limit: usize| limit.min(Semaphore::MAX_PERMITS);
         Self {
             scraper: Scraper::new(exporter.scrape, Arc::clone(&metrics)),
             health: exporter.health,
-            landing: LandingPage::new(exporter.landing, &telemetry_path),
+            landing: LandingPage::new(exporter.landing, &telemetry_path, exporter.live.as_ref()),
+            live,
             telemetry_path,
             requests: (limits.max_requests > 0).then(|| Arc::new(Semaphore::new(permits(limits.max_requests)))),
             logins: Semaphore::new(permits(limits.max_pending_logins)),
@@ -59,18 +64,28 @@ impl Responder {
         }
     }
 
-    pub(crate) async fn respond(&self, request: Request<Incoming>) -> Reply {
-        let endpoint = Endpoint::of_path(request.uri().path(), &self.telemetry_path);
+    /// The events of the live page, if there is one.
+    pub(crate) fn events(&self) -> Option<Arc<Events>> {
+        self.live.as_ref().map(|live| Arc::clone(&live.events))
+    }
+
+    pub(crate) async fn respond(&self, request: Request<Incoming>) -> Answer {
+        let endpoint = self.endpoint(request.uri().path());
         let web_config = self.web_config.current(self.limits.web_config_check_interval, &self.metrics).await;
         let admitted = self.admit(endpoint, request, &web_config).await;
         let answered = admitted.and_then(|admitted| self.answer(endpoint, &admitted));
         let mut reply = answered.unwrap_or_else(|rejection| {
             self.metrics.count_rejection(rejection);
-            reply::rejected(rejection)
+            reply::rejected(rejection).map(Either::Left)
         });
         reply.headers_mut().extend(web_config.headers.clone());
         self.metrics.count_request(endpoint, reply.status());
         reply
+    }
+
+    fn endpoint(&self, path: &str) -> Endpoint {
+        let of_live = self.live.as_ref().and_then(|live| live.endpoint(path));
+        of_live.unwrap_or_else(|| Endpoint::of_path(path, &self.telemetry_path))
     }
 
     /// What is checked before the endpoint has its turn, cheapest first.
@@ -118,20 +133,47 @@ impl Responder {
         }
     }
 
-    fn answer(&self, endpoint: Endpoint, request: &Request<()>) -> Result<Reply, Rejection> {
+    fn answer(&self, endpoint: Endpoint, request: &Request<()>) -> Result<Answer, Rejection> {
+        if endpoint == Endpoint::LiveEvents && *request.method() == Method::GET {
+            return self.follow_events();
+        }
+        self.reply(endpoint, request).map(|reply| reply.map(Either::Left))
+    }
+
+    /// An answer that is known as a whole.
+    fn reply(&self, endpoint: Endpoint, request: &Request<()>) -> Result<Reply, Rejection> {
         if endpoint != Endpoint::Unknown && !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Ok(reply::method_not_allowed());
         }
         match endpoint {
             Endpoint::Unknown => Ok(reply::not_found()),
+            Endpoint::LiveEvents => Ok(reply::events()),
+            Endpoint::Live(file) => self.within_limit(|| self.live_file(file, request.headers())),
             // A probe is answered even while scrapes are turned away: load is no reason for a restart.
             Endpoint::Liveness => Ok(reply::health(self.health.liveness())),
             Endpoint::Readiness => Ok(reply::health(self.health.readiness())),
-            Endpoint::Landing => {
-                self.within_limit(|| reply::page(self.landing.render(), self.landing.content_security_policy()))
-            }
+            Endpoint::Landing => self.within_limit(|| {
+                let html = self.landing.render(self.origin(request.headers()).as_deref());
+                reply::page(html, self.landing.content_security_policy())
+            }),
             Endpoint::Metrics => self.within_limit(|| self.scraper.scrape(wants_gzip(request.headers()))),
         }
+    }
+
+    /// By what this host was asked: scheme and name, without a port.
+    fn origin(&self, headers: &HeaderMap) -> Option<String> {
+        let asked: Authority = headers.get(HOST)?.to_str().ok()?.parse().ok()?;
+        let scheme = if self.web_config.is_tls() { "https" } else { "http" };
+        Some(format!("{scheme}://{}", asked.host()))
+    }
+
+    fn live_file(&self, index: usize, headers: &HeaderMap) -> Reply {
+        self.live.as_ref().map_or_else(reply::not_found, |live| live.file(index, headers))
+    }
+
+    fn follow_events(&self) -> Result<Answer, Rejection> {
+        let body = self.live.as_ref().and_then(|live| live.events.follow()).ok_or(Rejection::MaxLiveClients)?;
+        Ok(reply::events().map(|_| Either::Right(body)))
     }
 
     fn within_limit(&self, answer: impl FnOnce() -> Reply) -> Result<Reply, Rejection> {
@@ -153,21 +195,6 @@ fn read_login(headers: &HeaderMap) -> Option<Login> {
     Some(Login { user, password: decoded[colon + 1..].to_vec() })
 }
 
-/// Ties `permit` to the memory of the body: hyper drops that when the last of it is written.
 fn hold_until_sent(reply: Reply, permit: OwnedSemaphorePermit) -> Reply {
-    reply.map(|body| {
-        let body = body.into_inner().unwrap_or_default();
-        Full::new(Bytes::from_owner(HeldBody { body, _permit: permit }))
-    })
-}
-
-struct HeldBody {
-    body: Bytes,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for HeldBody {
-    fn as_ref(&self) -> &[u8] {
-        &self.body
-    }
+    reply.map(|body| Full::new(held_until_sent(body.into_inner().unwrap_or_default(), permit)))
 }

@@ -13,6 +13,7 @@ use crate::accept_loop;
 use crate::endpoint::TelemetryPath;
 use crate::exporter::Exporter;
 use crate::limits::Limits;
+use crate::live::LivePages;
 use crate::metrics::Metrics;
 use crate::request::Responder;
 use crate::web_config::WebConfigFile;
@@ -54,7 +55,10 @@ impl Server {
     pub fn new(exporter: Exporter, options: Options, registry: &Registry) -> Result<Self, prometheus::Error> {
         let Options { namespace, telemetry_path, limits, web_config } = options;
         let metrics = Arc::new(Metrics::register(&namespace, registry)?);
-        Ok(Self(Arc::new(Responder::new(exporter, telemetry_path, limits, web_config, metrics))))
+        let live = exporter.live.clone().map(|live| {
+            metrics.register_events(&namespace, registry).map(|events| LivePages::new(live, &limits, events))
+        });
+        Ok(Self(Arc::new(Responder::new(exporter, telemetry_path, limits, web_config, metrics, live.transpose()?))))
     }
 
     /// Serves on all of `listeners` until `shutdown` completes; then accepts no more, lets running requests finish for

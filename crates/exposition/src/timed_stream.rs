@@ -54,7 +54,7 @@ impl<S> TimedStream<S> {
             Phase::Header => (self.header_timeout, Closed::HeaderTimeout),
             Phase::Idle => (self.idle_timeout, Closed::IdleTimeout),
             // The request handler and the write time-out see to these.
-            Phase::Request | Phase::Response => return Poll::Pending,
+            Phase::Request | Phase::Response | Phase::Events => return Poll::Pending,
         };
         self.read_deadline.poll(timeout, cx).map(|()| self.expire(reason))
     }

@@ -12,6 +12,7 @@ const COUNT_MAX: usize = 1 << 16;
 pub(crate) struct Status<'a> {
     pub(crate) level: u8,
     pub(crate) name: Cow<'a, str>,
+    pub(crate) message: Cow<'a, str>,
     pub(crate) hardware_id: Cow<'a, str>,
     pub(crate) values: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
@@ -31,10 +32,10 @@ pub(crate) fn statuses(message: &[u8]) -> Result<Vec<Status<'_>>, Fault> {
 
 fn status<'a>(reader: &mut Reader<'a>) -> Result<Status<'a>, Fault> {
     let level = reader.u8()?;
-    let [name, _message, hardware_id] = [text(reader)?, text(reader)?, text(reader)?];
+    let [name, message, hardware_id] = [text(reader)?, text(reader)?, text(reader)?];
     let count = reader.count(COUNT_MAX)?;
     let values: Result<_, Fault> = (0..count).map(|_| Ok((text(reader)?, text(reader)?))).collect();
-    Ok(Status { level, name, hardware_id, values: values? })
+    Ok(Status { level, name, message, hardware_id, values: values? })
 }
 
 fn text<'a>(reader: &mut Reader<'a>) -> Result<Cow<'a, str>, Fault> {
@@ -68,6 +69,7 @@ mod tests {
         let found = statuses(&message).expect("statuses");
         let told: Vec<_> = found.iter().map(|status| (status.level, &*status.name, &*status.hardware_id)).collect();
         assert_eq!(told, [(2, "motor: 1", "arm"), (0, "", "arm")]);
+        assert_eq!(found[0].message, "a message");
         assert_eq!(found[0].values, [("temperature".into(), "71.5".into()), ("".into(), "".into())]);
     }
 

@@ -11,6 +11,7 @@ use ros_observer::{Error, MessageInfo, NamesAndTypes, Node, Qos, Spinner, Subscr
 use topic_watch::{Forget, OpenFamily, Registrar};
 
 use crate::diagnostic_array::{Status, statuses};
+use crate::live::{Synchronizer, Synchronizers};
 use crate::losses::Losses;
 use crate::metrics::{SCOPE, Scope, Together, lock};
 use crate::parameters::Settings;
@@ -125,6 +126,8 @@ struct Board {
     statuses_max: usize,
     /// Statuses whose hardware is this node are its own.
     own_name: String,
+    /// For the live page.
+    synchronizers: Synchronizers,
 }
 
 /// The diagnostics of one domain.
@@ -242,6 +245,11 @@ impl ForeignDiagnostics {
         });
     }
 
+    /// What synchronizers say.
+    pub(crate) fn synchronizers(&self, now: Instant) -> Vec<Synchronizer> {
+        self.board().synchronizers.look(now)
+    }
+
     fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -264,6 +272,7 @@ impl Listener {
         match statuses(message) {
             Ok(statuses) => {
                 let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+                board.synchronizers.take(&statuses, Instant::now());
                 let refused = board.take(&self.topic, statuses, Instant::now());
                 self.families.refused.with_label_values(&labels).inc_by(refused);
             }
@@ -365,7 +374,7 @@ mod tests {
 
     fn status(name: &'static str, level: u8, value: &'static str) -> Status<'static> {
         let values = vec![("temperature".into(), value.into()), ("other".into(), "1".into())];
-        Status { level, name: name.into(), hardware_id: "arm".into(), values }
+        Status { level, name: name.into(), message: "".into(), hardware_id: "arm".into(), values }
     }
 
     #[test]
@@ -403,7 +412,7 @@ mod tests {
     fn a_status_whose_name_is_no_label_is_refused() {
         let mut board = Board { statuses_max: 3, ..Board::default() };
         let name = "n".repeat(LABEL_BYTES_MAX);
-        let long = Status { level: 0, name: name.into(), hardware_id: "arm".into(), values: Vec::new() };
+        let long = Status { name: name.into(), ..status("", 0, "1") };
         assert_eq!(board.take("/diagnostics", vec![long, status("a", 0, "1")], Instant::now()), 1);
         assert_eq!(board.told.len(), 1);
     }

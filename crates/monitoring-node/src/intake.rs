@@ -13,6 +13,7 @@ use stream_statistics::{Clocks, JitterTracker, StampClock, StampTracker};
 use topic_watch::Arrivals;
 
 use crate::arrival_count::ArrivalCount;
+use crate::live::JointValues;
 use crate::metrics::WatchedMetrics;
 use crate::publisher_counts::PublisherCounter;
 
@@ -125,6 +126,8 @@ pub(crate) struct Intake {
     /// a reset, though its publisher is another.
     pub(crate) stamps: StampTracker,
     pub(crate) publishers: PublisherCounter,
+    /// For the live page, where messages have joints.
+    pub(crate) joints: Option<JointValues>,
     /// Whether the type's messages begin with a stamp.
     pub(crate) is_stamped: bool,
     /// Whether this is the simulation's clock itself.
@@ -153,6 +156,9 @@ impl Intake {
         self.arrivals.count_recorded(arrival_ns);
         if self.is_stamped {
             self.read_stamp(message, info);
+        }
+        if let Some(joints) = &mut self.joints {
+            joints.take(message, arrival_ns);
         }
         self.latest.messages.add(arrival_ns);
         self.metrics.shared.processing.observe(arrival.elapsed().as_secs_f64());
@@ -215,6 +221,7 @@ mod tests {
             jitter: JitterTracker::default(),
             stamps: StampTracker::default(),
             publishers: PublisherCounter::new(Arc::new(PublisherCounts::new())),
+            joints: None,
             is_stamped: true,
             is_clock,
         }

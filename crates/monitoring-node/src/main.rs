@@ -10,6 +10,7 @@ mod gpu;
 mod host;
 mod intake;
 mod joints;
+mod live;
 mod losses;
 mod metrics;
 mod node;

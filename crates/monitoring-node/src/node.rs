@@ -11,6 +11,7 @@ use ros_observer::{Context, Node, Service, Spinner, TakeIn};
 
 use crate::gpu::Gpus;
 use crate::host::Host;
+use crate::live::{Audience, live};
 use crate::metrics::{Together, lock};
 use crate::nodes::NodeReport;
 use crate::topic::Report;
@@ -31,7 +32,8 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     machine.register(Box::new(Gpus::new()?))?;
     let families = AllFamilies::register(&registry)?;
     let mut spinner = Spinner::new(&startup.node)?;
-    let mut domains = domains(&startup, &families, clock)?;
+    let audience = Arc::<Audience>::default();
+    let mut domains = domains(&startup, &families, clock, &audience)?;
     let reports: Vec<_> = domains.iter().map(Domain::reports).collect();
     let orders: Vec<_> = domains.iter().map(Domain::orders).collect();
     offer_reset(&startup.node, &mut spinner, orders.clone())?;
@@ -47,7 +49,8 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
         scrape: Arc::new(RegistryScrape { registry: registry.clone(), machine, together: families.together }),
         readiness: works(&reports, &heartbeats, NOT_READY_AFTER),
         liveness: works(&reports, &heartbeats, DEAD_AFTER),
-        tables: tables(reports),
+        tables: tables(reports.clone()),
+        live: Some(live(reports, heartbeats, audience, clock)),
     };
     serve(startup, &registry, TakeIn::auto(), page, &mut threads)
 }
@@ -73,7 +76,12 @@ fn turn(spinner: Spinner, clock: MonotonicClock, domain: Option<Domain>) -> Resu
 }
 
 /// The domains that are watched: those of the parameter, else this node's own.
-fn domains(startup: &Startup, families: &AllFamilies, clock: MonotonicClock) -> Result<Vec<Domain>, Failure> {
+fn domains(
+    startup: &Startup,
+    families: &AllFamilies,
+    clock: MonotonicClock,
+    audience: &Arc<Audience>,
+) -> Result<Vec<Domain>, Failure> {
     let own_id = startup.node.context().domain_id();
     let mut ids: Vec<_> = startup.parameters.get::<Vec<i64>>("domains").into_iter().map(|id| id as usize).collect();
     if ids.is_empty() {
@@ -89,7 +97,7 @@ fn domains(startup: &Startup, families: &AllFamilies, clock: MonotonicClock) -> 
         } else {
             Node::new(&Context::new(&[], Some(id))?, name, namespace)?
         };
-        domains.push(Domain::new(node, families, &startup.parameters, clock)?);
+        domains.push(Domain::new(node, families, &startup.parameters, clock, audience)?);
     }
     Ok(domains)
 }

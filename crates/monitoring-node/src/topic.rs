@@ -5,13 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use joint_state::Board;
 use node_runtime::MonotonicClock;
-use ros_observer::{Endpoint, Error, Gid, MessageType, Node, Qos, QosEvents, QosPolicy, Spinner, Subscription, TakeIn};
+use ros_observer::{
+    Endpoint, Error, Gid, MessageInfo, MessageType, Node, Qos, QosEvents, QosPolicy, Spinner, Subscription, TakeIn,
+};
 use stream_statistics::{JitterTracker, RateWindow, StampTracker};
 use topic_watch::{Arrivals, Progress, TopicStatus};
 
 use crate::expectation::{Expectation, Seen};
 use crate::intake::{DomainClocks, Intake, Latest};
+use crate::live::{Audience, JointValues};
 use crate::metrics::WatchedMetrics;
 use crate::publishers::Publishers;
 
@@ -33,6 +37,7 @@ pub(crate) struct Watch {
     pub(crate) clock: MonotonicClock,
     pub(crate) clocks: Arc<DomainClocks>,
     pub(crate) take_in: TakeIn,
+    pub(crate) audience: Arc<Audience>,
 }
 
 /// Publishers and subscriptions of a topic, but for this node's own and those of nodes that are ignored.
@@ -56,6 +61,8 @@ struct Unserved {
 struct Watched {
     message_type: String,
     subscription: Subscription,
+    /// The values of joints, where messages have joints.
+    joints: Option<Arc<Board>>,
     /// What the middleware has said of it.
     events: QosEvents,
     events_at: Option<Instant>,
@@ -94,6 +101,22 @@ pub(crate) struct Topic {
     published_since: Option<Instant>,
     gone_since: Option<Instant>,
     pub(crate) report: Report,
+}
+
+/// What of a topic is there as its messages come, whenever it is looked at.
+pub(crate) struct Arriving {
+    latest: Arc<Latest>,
+    count_gone: u64,
+    /// The values of joints, where messages have joints.
+    pub(crate) joints: Option<Arc<Board>>,
+}
+
+impl Arriving {
+    /// How long ago the last message came, of the publishers that there are.
+    pub(crate) fn age_ns(&self, now_ns: u64) -> Option<u64> {
+        let (count, arrival_ns) = self.latest.messages.read();
+        (count > self.count_gone).then(|| now_ns.saturating_sub(arrival_ns))
+    }
 }
 
 /// What is told of a topic: on the page, in the diagnostics and in the log.
@@ -324,6 +347,15 @@ impl Topic {
         self.watched.is_some()
     }
 
+    /// What of it can be read at any time.
+    pub(crate) fn arriving(&self) -> Arriving {
+        Arriving {
+            latest: Arc::clone(&self.latest),
+            count_gone: self.count_gone,
+            joints: self.watched.as_ref().and_then(|watched| watched.joints.clone()),
+        }
+    }
+
     fn is_clock(&self) -> bool {
         self.name == CLOCK
     }
@@ -339,11 +371,11 @@ impl Topic {
         // The one before goes first: there is one writer of what is known.
         self.failed_before += self.watched.take().map_or(0, |watched| watched.subscription.probe().failed());
         match self.subscribe_to(&wanted, with) {
-            Ok(subscription) => {
+            Ok((subscription, joints)) => {
                 spinner.add_subscription(&subscription);
                 self.unseen = None;
-                self.watched =
-                    Some(Watched { message_type: wanted, subscription, events: QosEvents::default(), events_at: None });
+                let events = QosEvents::default();
+                self.watched = Some(Watched { message_type: wanted, subscription, joints, events, events_at: None });
             }
             Err(error) => {
                 tracing::warn!(topic = self.name, message_type = wanted, %error, "watched through the graph alone");
@@ -352,7 +384,9 @@ impl Topic {
         }
     }
 
-    fn subscribe_to(&self, message_type: &str, with: &Watch) -> Result<Subscription, Error> {
+    fn subscribe_to(&self, message_type: &str, with: &Watch) -> Result<(Subscription, Option<Arc<Board>>), Error> {
+        let joints = JointValues::of_type(message_type, &with.audience);
+        let board = joints.as_ref().map(JointValues::board);
         let support = MessageType::find(message_type)?;
         let mut intake = Intake {
             arrivals: Arrivals::new(self.metrics.shared.clone()),
@@ -363,17 +397,13 @@ impl Topic {
             jitter: JitterTracker::default(),
             stamps: StampTracker::default(),
             publishers: self.publishers.counter(),
+            joints,
             is_stamped: MessageType::begins_with_stamp(message_type)?,
             is_clock: self.is_clock(),
         };
-        Subscription::of_type(
-            support,
-            &with.node,
-            &self.name,
-            Qos::best_effort(DEPTH),
-            with.take_in,
-            move |message, info| intake.take(message, info),
-        )
+        let take = move |message: &[u8], info: &MessageInfo| intake.take(message, info);
+        let qos = Qos::best_effort(DEPTH);
+        Ok((Subscription::of_type(support, &with.node, &self.name, qos, with.take_in, take)?, board))
     }
 
     /// Looks at what has come since the last time, and judges.

@@ -14,13 +14,14 @@ use crate::diagnostics::statuses;
 use crate::foreign_diagnostics::{DiagnosticFamilies, ForeignDiagnostics};
 use crate::intake::DomainClocks;
 use crate::joints::{JointLimits, LimitFamilies};
+use crate::live::{Audience, Synchronizer};
 use crate::metrics::{Families, Scope, Together};
 use crate::nodes::{NodeFamilies, NodeReport, Nodes};
 use crate::parameters::Settings;
 use crate::publishers::{PublisherFamilies, Publishers};
 use crate::refusals::Refusals;
 use crate::services::{ServiceFamilies, Services};
-use crate::topic::{CLOCK, Endpoints, Report, Topic, Watch};
+use crate::topic::{Arriving, CLOCK, Endpoints, Report, Topic, Watch};
 
 /// The graph is read at most this often, however much it changes: reading it costs something for every topic.
 const READ_EVERY: Duration = Duration::from_millis(250);
@@ -36,7 +37,10 @@ const NAMED_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) struct Known {
     pub(crate) domain: String,
     pub(crate) topics: Vec<Report>,
+    /// Of each of the topics.
+    pub(crate) arriving: Vec<Arriving>,
     pub(crate) nodes: Vec<NodeReport>,
+    pub(crate) synchronizers: Vec<Synchronizer>,
 }
 
 /// What is known of a domain, for those who ask from other threads.
@@ -125,6 +129,7 @@ impl Domain {
         families: &AllFamilies,
         parameters: &Parameters,
         clock: MonotonicClock,
+        audience: &Arc<Audience>,
     ) -> Result<Self, Error> {
         let own_name = node.fully_qualified_name();
         let name = node.context().domain_id().to_string();
@@ -146,7 +151,13 @@ impl Domain {
             nameless: BTreeMap::new(),
             read_at: None,
             is_changed: true,
-            watch: Watch { node, clock, clocks: Arc::new(DomainClocks::new()), take_in: TakeIn::auto() },
+            watch: Watch {
+                node,
+                clock,
+                clocks: Arc::new(DomainClocks::new()),
+                take_in: TakeIn::auto(),
+                audience: Arc::clone(audience),
+            },
             name,
         })
     }
@@ -183,12 +194,21 @@ impl Domain {
         self.forget_what_is_gone(now);
         self.joint_limits.look(self.watch.clock.nanoseconds(now));
         let has_changed = self.look_at_topics(now);
-        let topics: Vec<_> = self.topics.values().map(|topic| topic.report.clone()).collect();
-        let known = Known { domain: self.name.clone(), topics, nodes: self.nodes.reports() };
+        let known = self.known(now);
         self.diagnostics.tell(has_changed, now, |node| statuses(&known, node));
         *self.reports.read() = known;
         // Last, so that the thread waits for the answers next.
         self.services.look(self.settings.service_period, self.settings.service_timeout, now);
+    }
+
+    fn known(&self, now: Instant) -> Known {
+        Known {
+            domain: self.name.clone(),
+            topics: self.topics.values().map(|topic| topic.report.clone()).collect(),
+            arriving: self.topics.values().map(Topic::arriving).collect(),
+            nodes: self.nodes.reports(),
+            synchronizers: self.foreign_diagnostics.synchronizers(now),
+        }
     }
 
     /// Judges every topic; returns whether the state of one has changed.

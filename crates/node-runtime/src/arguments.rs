@@ -43,6 +43,12 @@ pub(crate) struct WebFlags {
     /// Requests served at the same time; more are refused with 503; 0 means no limit
     #[arg(long = "web.max-requests", value_name = "N", default_value_t = 40)]
     pub(crate) max_requests: usize,
+    /// Clients that may follow a live page at the same time, where the node has one; more are refused with 503; 0 means no such page
+    #[arg(long = "web.live-clients", value_name = "N", default_value_t = 8)]
+    pub(crate) live_clients: usize,
+    /// Where the landing page of a node without one finds a live page: a URL, or a port of this host; empty for none
+    #[arg(long = "web.live-url", value_name = "URL", default_value = ":8002/live")]
+    pub(crate) live_url: String,
 }
 
 /// Flags of the log, which goes to standard error.
@@ -142,6 +148,7 @@ mod tests {
         assert_eq!(arguments.web.listen_addresses, ["0.0.0.0:8000"]);
         assert_eq!(arguments.web.telemetry_path, "/metrics");
         assert_eq!(arguments.web.max_requests, 40);
+        assert_eq!((arguments.web.live_clients, &*arguments.web.live_url), (8, ":8002/live"));
         assert_eq!((arguments.log.level, arguments.log.format), (None, Format::Text));
     }
 

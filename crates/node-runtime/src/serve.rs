@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use anyhow::Context;
 use exposition::{
-    Exporter, Health, Landing, Limits, ListenAddress, Options, Scrape, Server, Table, WebConfigFile, bind,
+    Exporter, Health, Landing, Limits, Link, ListenAddress, Live, Options, Scrape, Server, Table, WebConfigFile, bind,
 };
 use prometheus::{IntGauge, Opts, Registry};
 use ros_observer::TakeIn;
@@ -34,6 +34,8 @@ pub struct Page {
     pub liveness: Check,
     /// What the landing page lists.
     pub tables: Arc<dyn Fn() -> Vec<Table> + Send + Sync>,
+    /// A page that shows it as it changes.
+    pub live: Option<Live>,
 }
 
 /// Serves `page` on the calling thread until SIGTERM, SIGINT or the end of a ROS thread, then lets running requests
@@ -50,15 +52,19 @@ pub fn serve(
 ) -> Result<(), Failure> {
     let info = startup.info;
     register_process(registry, take_in)?;
-    let landing = Landing { tables: page.tables, ..Landing::new(info.name, env!("CARGO_PKG_VERSION"), info.about) };
+    let web = startup.web;
+    let live = page.live.filter(|_| web.options.limits.max_live_clients > 0);
+    let links = if live.is_none() { web.live_link.into_iter().collect() } else { Vec::new() };
+    let landing =
+        Landing { links, tables: page.tables, ..Landing::new(info.name, env!("CARGO_PKG_VERSION"), info.about) };
     let stopping = Arc::new(AtomicBool::new(false));
     let health = NodeHealth { readiness: page.readiness, liveness: page.liveness, stopping: Arc::clone(&stopping) };
-    let exporter = Exporter { scrape: page.scrape, health: Arc::new(health), landing };
-    let server = Server::new(exporter, startup.web.options, registry)?;
+    let exporter = Exporter { scrape: page.scrape, health: Arc::new(health), landing, live };
+    let server = Server::new(exporter, web.options, registry)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anybody can connect: from then on, to be asked to stop ends with 0.
     let asked = runtime.block_on(async { asked_to_stop() })?;
-    let listeners = bind(&startup.web.addresses).context("--web.listen-address")?;
+    let listeners = bind(&web.addresses).context("--web.listen-address")?;
     let mut failure = None;
     let served = runtime.block_on(async {
         let stop = async {
@@ -137,6 +143,8 @@ fn register_process(registry: &Registry, take_in: TakeIn) -> prometheus::Result<
 pub(crate) struct WebSettings {
     pub(crate) addresses: Vec<ListenAddress>,
     pub(crate) options: Options,
+    /// To the live page of another node.
+    live_link: Option<Link>,
 }
 
 impl WebSettings {
@@ -157,15 +165,49 @@ impl WebSettings {
         let telemetry_path = telemetry_path.map_err(|error| faults.push(format!("--web.telemetry-path: {error}")));
         let web_config = flags.config_file.as_ref().map_or(Ok(WebConfigFile::none()), |file| WebConfigFile::load(file));
         let web_config = web_config.map_err(|error| faults.push(format!("--web.config.file: {error}")));
-        match (telemetry_path, web_config) {
-            (Ok(telemetry_path), Ok(web_config)) if faults.is_empty() => {
-                let limits = Limits { max_requests: flags.max_requests, ..Limits::default() };
+        let live_link = live_link(&flags.live_url).map_err(|error| faults.push(format!("--web.live-url: {error}")));
+        match (telemetry_path, web_config, live_link) {
+            (Ok(telemetry_path), Ok(web_config), Ok(live_link)) if faults.is_empty() => {
+                let (max_requests, max_live_clients) = (flags.max_requests, flags.live_clients);
+                let limits = Limits { max_requests, max_live_clients, ..Limits::default() };
                 Ok(Self {
+                    live_link,
                     addresses,
                     options: Options { telemetry_path, limits, web_config, ..Options::new(NAMESPACE) },
                 })
             }
             _ => Err(faults),
+        }
+    }
+}
+
+/// The link that the flag asks for, if it does.
+fn live_link(address: &str) -> Result<Option<Link>, String> {
+    if address.is_empty() {
+        return Ok(None);
+    }
+    let port = address.strip_prefix(':').map(|rest| rest.split('/').next().unwrap_or_default());
+    let is_url = ["http://", "https://"].iter().any(|scheme| address.starts_with(scheme));
+    if !is_url && !port.is_some_and(|port| port.parse::<u16>().is_ok()) {
+        return Err(format!("{address:?} must begin with http://, https:// or a port, as in :8002/live"));
+    }
+    let description = "topics and joints as they change, where a monitoring_node runs";
+    Ok(Some(Link { address: address.to_owned(), text: "Live".to_owned(), description: description.to_owned() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_page_is_a_url_or_a_port() {
+        let address = |text: &str| live_link(text).map(|link| link.map(|link| link.address));
+        for good in [":8002/live", "https://robot1.example/live"] {
+            assert_eq!(address(good), Ok(Some(good.to_owned())));
+        }
+        assert_eq!(address(""), Ok(None));
+        for bad in ["robot1:8002", ":live", ":70000/live", "javascript:alert(1)"] {
+            assert!(address(bad).is_err(), "{bad}");
         }
     }
 }

@@ -61,6 +61,7 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
         readiness: works(&exporter, thread.heartbeat(), NOT_READY_AFTER),
         liveness: works(&exporter, thread.heartbeat(), DEAD_AFTER),
         tables: tables(&exporter),
+        live: None,
     };
     serve(startup, &registry, take_in, page, &mut [thread])
 }

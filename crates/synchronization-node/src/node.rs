@@ -57,7 +57,7 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
     let (heard, inbox) = Heard::listen(&with, &mut spinner, &settings, &topics, &metrics, waking(&waker))?;
     startup.parameters.offer(&startup.node, &mut spinner, |_, _| {})?;
 
-    let diagnostics = Diagnostics::new(&startup.node, metrics.descriptions_rejected.clone())?;
+    let diagnostics = Diagnostics::new(&startup.node, &topics, metrics.descriptions_rejected.clone())?;
     let report = SharedReport::default();
     let last_tick_ns = Arc::new(AtomicU64::new(clock.now_ns()));
     let (told, transitions) = RingBuffer::new(TRANSITIONS_MAX);
@@ -94,6 +94,7 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
         liveness: pulse.check(DEAD_AFTER),
         tables: tables(report.clone(), views.clone(), clock, stale_after_ns),
         scrape: Arc::new(TwinScrape { registry: registry.clone(), gauges, report, views, clock, stale_after_ns }),
+        live: None,
     };
     serve(startup, &registry, TakeIn::auto(), page, &mut threads)
 }

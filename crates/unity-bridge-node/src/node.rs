@@ -50,6 +50,7 @@ pub(crate) fn run(startup: Startup) -> Result<(), Failure> {
         readiness: pulse.check(NOT_READY_AFTER),
         liveness: pulse.check(DEAD_AFTER),
         tables: tables(bridge),
+        live: None,
     };
     serve(startup, &registry, TakeIn::auto(), page, &mut threads)
 }

@@ -92,6 +92,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         Ok(self.buffer.drain(..length).collect())
     }
 
+    /// The next chunk of a body whose length is not known beforehand; empty at its end.
+    pub async fn chunk(&mut self) -> Vec<u8> {
+        let head = loop {
+            if let Some(at) = self.buffer.windows(2).position(|window| window == b"\r\n") {
+                break self.buffer.drain(..at + 2).collect::<Vec<_>>();
+            }
+            self.read().await.expect("a chunk");
+        };
+        let length = std::str::from_utf8(&head).expect("ASCII").trim();
+        let length = usize::from_str_radix(length, 16).expect("a length");
+        while self.buffer.len() < length + 2 {
+            self.read().await.expect("all of the chunk");
+        }
+        let chunk = self.buffer.drain(..length).collect();
+        self.buffer.drain(..2);
+        chunk
+    }
+
     /// Waits until the server closes the connection; returns what it sent before.
     pub async fn closed(mut self) -> Vec<u8> {
         loop {

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use exposition::{Exporter, Health, Landing, Link, Options, Scrape, Server, Table, bind, encode_registry};
+use exposition::{
+    EventSource, Exporter, Health, Landing, Link, Live, LiveFile, Options, Scrape, Server, Table, bind, encode_registry,
+};
 use prometheus::Registry;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -21,6 +23,8 @@ pub const EXPOSITION: &str = "# TYPE example gauge\nexample{joint=\"a\"} 1\nexam
 pub struct App {
     /// Length of a comment after [`EXPOSITION`].
     pub padding_bytes: AtomicUsize,
+    /// Events that were made.
+    pub events: AtomicUsize,
     pub not_ready: Mutex<Option<String>>,
     pub not_alive: Mutex<Option<String>>,
 }
@@ -31,6 +35,14 @@ impl Scrape for App {
         out.extend_from_slice(EXPOSITION.as_bytes());
         out.resize(out.len() + self.padding_bytes.load(Ordering::Relaxed), b'#');
         2
+    }
+}
+
+impl EventSource for App {
+    fn write_event(&self, out: &mut Vec<u8>) {
+        let number = self.events.fetch_add(1, Ordering::Relaxed) + 1;
+        out.extend_from_slice(number.to_string().as_bytes());
+        out.resize(out.len() + self.padding_bytes.load(Ordering::Relaxed), b'#');
     }
 }
 
@@ -59,11 +71,25 @@ impl Running {
     }
 
     pub fn start_on(addresses: &[&str], change: impl FnOnce(&mut Options)) -> Self {
+        Self::start_with(addresses, change, |_| None)
+    }
+
+    /// With a live page.
+    pub fn start_live(change: impl FnOnce(&mut Options)) -> Self {
+        Self::start_with(&["127.0.0.1:0"], change, |app| Some(live(app)))
+    }
+
+    fn start_with(
+        addresses: &[&str],
+        change: impl FnOnce(&mut Options),
+        live: impl FnOnce(Arc<App>) -> Option<Live>,
+    ) -> Self {
         let registry = Registry::new();
         let app = Arc::new(App::default());
         let mut options = Options::new("test");
         change(&mut options);
-        let exporter = Exporter { scrape: app.clone(), health: app.clone(), landing: landing() };
+        let exporter =
+            Exporter { scrape: app.clone(), health: app.clone(), landing: landing(), live: live(app.clone()) };
         let server = Server::new(exporter, options, &registry).expect("a valid namespace");
 
         let addresses: Vec<_> = addresses.iter().map(|address| address.parse().expect("an address")).collect();
@@ -115,6 +141,17 @@ impl Running {
     pub async fn stopped(&mut self) {
         let result = timeout(Duration::from_secs(20), &mut self.task).await.expect("stops");
         result.expect("no panic").expect("no error");
+    }
+}
+
+fn live(app: Arc<App>) -> Live {
+    let script = LiveFile { name: "live.js", content_type: "text/javascript; charset=utf-8", body: "follow()" };
+    Live {
+        description: "the example as it changes".into(),
+        page: "<!DOCTYPE html><title>Live</title>",
+        files: vec![script],
+        source: app,
+        period: Duration::from_millis(5),
     }
 }
 

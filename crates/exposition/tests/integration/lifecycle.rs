@@ -83,7 +83,8 @@ impl Health for Panics {
 
 #[tokio::test]
 async fn a_scrape_that_panics_costs_one_connection() {
-    let exporter = Exporter { scrape: Arc::new(Panics), health: Arc::new(Panics), landing: Landing::new("", "", "") };
+    let exporter =
+        Exporter { scrape: Arc::new(Panics), health: Arc::new(Panics), landing: Landing::new("", "", ""), live: None };
     let options =
         Options { limits: exposition::Limits { max_requests: 1, ..Default::default() }, ..Options::new("test") };
     let server = Server::new(exporter, options, &Registry::new()).expect("a valid namespace");
@@ -101,7 +102,8 @@ async fn a_scrape_that_panics_costs_one_connection() {
 
 #[test]
 fn a_namespace_that_is_no_name_is_refused() {
-    let exporter = Exporter { scrape: Arc::new(Panics), health: Arc::new(Panics), landing: Landing::new("", "", "") };
+    let exporter =
+        Exporter { scrape: Arc::new(Panics), health: Arc::new(Panics), landing: Landing::new("", "", ""), live: None };
     let created =
         panic::catch_unwind(AssertUnwindSafe(|| Server::new(exporter, Options::new("a b"), &Registry::new())));
     assert!(created.expect("no panic").is_err());

@@ -7,5 +7,6 @@ mod endpoints;
 mod exporter;
 mod lifecycle;
 mod limits;
+mod live;
 mod reload;
 mod tls;
