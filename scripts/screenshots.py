@@ -1,7 +1,7 @@
 """make screenshots: pictures of the live page for docs/, light and dark, of the demo's robot and twin.
 
-Takes a minute, which is what the page looks back on. One topic is expected that nobody publishes, so that the pictures show
-how a fault looks.
+Takes a minute, which is what the page looks back on. One topic is expected that nobody publishes, so that the pictures
+show how a fault looks.
 """
 
 import base64
@@ -36,7 +36,10 @@ def open_page(chromium: Browser, port: int, scheme: str) -> Page:
     page = chromium.open(
         f"http://127.0.0.1:{port}/live", width=WIDTH, height=HEIGHT, features={"prefers-color-scheme": scheme}
     )
-    page.wait_until("document.querySelector('.joint') !== null && document.querySelector('.twin-state') !== null", "a robot and its twin")
+    page.wait_until(
+        "document.querySelector('.joint') !== null && document.querySelector('.twin-state') !== null",
+        "a robot and its twin",
+    )
     return page
 
 

@@ -134,9 +134,7 @@ class Page:
             self.complaints.append(json.dumps(event)[:2000])
 
     def evaluate(self, expression: str) -> Any:
-        answer = self.call(
-            "Runtime.evaluate", {"expression": expression, "returnByValue": True, "awaitPromise": True}
-        )
+        answer = self.call("Runtime.evaluate", {"expression": expression, "returnByValue": True, "awaitPromise": True})
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-
 from browser import PROGRAM, Browser, Page, browser, is_there
 from monitor import Monitor, StartMonitor
 from ports import free_ports
@@ -47,7 +46,9 @@ def test_a_topic_that_stops_turns_stale_with_the_reason(
     page.wait_until(f"{SCAN}?.dataset.status === 'no_publisher'", "/scan is missed")
     scanner = robot.talker("/scan")
     with repeatedly(lambda: scanner.publish([]), 0.05):
-        page.wait_until(f"{SCAN}.dataset.status === 'ok' && {SCAN}.innerText.includes('Hz')", "/scan is ok, with its rate")
+        page.wait_until(
+            f"{SCAN}.dataset.status === 'ok' && {SCAN}.innerText.includes('Hz')", "/scan is ok, with its rate"
+        )
     page.wait_until(f"{SCAN}.dataset.status === 'stale'", "/scan is stale")
     assert "■ stale" in page.evaluate(f"{SCAN}.innerText").replace("\xa0", " ")
     page.wait_until(f"/no message for [1-9][.\\d]* s, which is more than 0.5 s/.test({SCAN}.innerText)", "the reason")
@@ -88,7 +89,9 @@ def test_the_page_is_used_by_keyboard(start_monitor: StartMonitor, robot: Robot,
     for topic in ("/scan", "/odom", "/map"):
         robot.talker(topic)
     page = live_page(chromium, monitor)
-    shown = "[...document.querySelectorAll('#topics .row')].filter((row) => !row.hidden).map((row) => row.dataset.topic)"
+    shown = (
+        "[...document.querySelectorAll('#topics .row')].filter((row) => !row.hidden).map((row) => row.dataset.topic)"
+    )
     page.wait_until(f"{shown}.length >= 3", "all topics")
     page.press("/")
     assert page.evaluate("document.activeElement.id") == "filter"
@@ -108,7 +111,9 @@ def test_the_page_is_used_by_keyboard(start_monitor: StartMonitor, robot: Robot,
     assert page.complaints == []
 
 
-def test_a_lost_connection_is_told_and_found_again(start_monitor: StartMonitor, robot: Robot, chromium: Browser) -> None:
+def test_a_lost_connection_is_told_and_found_again(
+    start_monitor: StartMonitor, robot: Robot, chromium: Browser
+) -> None:
     listen = f"--web.listen-address=127.0.0.1:{free_ports(1)[0]}"
     monitor = start_monitor(listen)
     robot.talker("/scan")
