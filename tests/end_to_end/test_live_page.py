@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+
 from browser import PROGRAM, Browser, Page, browser, is_there
 from monitor import Monitor, StartMonitor
 from ports import free_ports

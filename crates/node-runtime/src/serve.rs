@@ -188,7 +188,7 @@ fn live_link(address: &str) -> Result<Option<Link>, String> {
     }
     let port = address.strip_prefix(':').map(|rest| rest.split('/').next().unwrap_or_default());
     let is_url = ["http://", "https://"].iter().any(|scheme| address.starts_with(scheme));
-    if !is_url && !port.is_some_and(|port| port.parse::<u16>().is_ok()) {
+    if !is_url && port.is_none_or(|port| port.parse::<u16>().is_err()) {
         return Err(format!("{address:?} must begin with http://, https:// or a port, as in :8002/live"));
     }
     let description = "topics and joints as they change, where a monitoring_node runs";
