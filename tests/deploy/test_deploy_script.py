@@ -278,6 +278,34 @@ def test_rights_are_asked_where_each_object_will_be(deploy: Deploy) -> None:
     ]
 
 
+def test_who_may_not_list_nodes_is_told_of_the_others(deploy: Deploy) -> None:
+    deploy.answers = [("kubectl .*auth can-i list nodes --all-namespaces ", 1, "")]
+    done = deploy()
+    assert done.exit_code == 0, done.stderr
+    last, _ = done.asked[-1]
+    assert last == "health_check --namespace digital-twin-system --release digital-twin --skip nodes --wait 60"
+    assert "note: not allowed to list nodes: health_check leaves them out" in done.stderr
+
+
+def test_what_health_check_needs_is_asked_before_anything_is_changed(deploy: Deploy) -> None:
+    where = "--namespace=digital-twin-system"
+    deploy.answers = [
+        (f"kubectl .*auth can-i list pods {where} --quiet", 1, ""),
+        (f"kubectl .*auth can-i (get|create) pods {where} --subresource=portforward ", 1, ""),
+    ]
+    done = deploy()
+    assert (done.exit_code, done.changes) == (1, [])
+    assert [fault.partition(" (")[0] for fault in done.faults] == [
+        "error: not allowed: list pods in digital-twin-system",
+        "error: not allowed: get pods/portforward in digital-twin-system",
+        "error: not allowed: create pods/portforward in digital-twin-system",
+    ]
+    assert all("--no-health-check" in fault for fault in done.faults)
+    assert deploy("--no-health-check").exit_code == 0
+    (deploy.path / "health_check").unlink()
+    assert deploy().exit_code == 0
+
+
 def test_a_namespace_of_others_has_to_be_there(deploy: Deploy) -> None:
     deploy.answers = [("helm .* template ", 0, CONFIG_MAP + OF_OTHER_PLACES)]
     done = deploy()
@@ -440,11 +468,13 @@ def test_a_real_kubectl_takes_what_it_is_asked(real: Deploy, tmp_path: Path) -> 
             ("create", "secrets", "digital-twin-system"),
             ("patch", "deployments"),
             ("create", "configmaps", "monitoring"),
+            ("get", "pods", "portforward"),
         }
         faults = real(*arguments).faults
         assert [fault.split(":")[1].strip().split(" (")[0] for fault in faults] == [
             "there is no namespace digital-twin-system, and making it is not allowed",
             "there is no namespace monitoring, which the values put objects into",
+            "not allowed",
             "not allowed",
             "not allowed",
             "not allowed",
@@ -454,7 +484,7 @@ def test_a_real_kubectl_takes_what_it_is_asked(real: Deploy, tmp_path: Path) -> 
             "a claim names no StorageClass and the cluster has no default one",
         ], faults
 
-        kubernetes.denied = set()
+        kubernetes.denied = {("list", "nodes")}
         kubernetes.add("/api/v1/namespaces", namespace, {"metadata": {"name": "monitoring"}})
         kubernetes.add("/api/v1/nodes", node("plain"), gpu_node)
         kubernetes.add("/apis/node.k8s.io/v1/runtimeclasses", {"metadata": {"name": "nvidia"}})
@@ -465,7 +495,8 @@ def test_a_real_kubectl_takes_what_it_is_asked(real: Deploy, tmp_path: Path) -> 
             service("core", "ClusterIP", None, ("metrics", 8000)),
         )
         done = real(*arguments)
-        assert (done.exit_code, done.stderr) == (0, "")
+        assert (done.exit_code, done.stderr) == (0, "note: not allowed to list nodes: health_check leaves them out\n")
+        assert " --skip nodes " in done.asked[-1][0]
     assert [line.split() for line in done.stdout.partition("endpoints:\n")[2].splitlines()] == [
         ["bridge", "LoadBalancer", "ros-tcp:10000/TCP", "lb.example"],
         ["bridge", "LoadBalancer", "metrics:8003/TCP", "lb.example"],
