@@ -1,4 +1,4 @@
-"""docker/compose.yaml and deploy/monitoring, as far as nothing has to run."""
+"""docker/ and deploy/monitoring, as far as nothing has to run."""
 
 import re
 import shutil
@@ -38,7 +38,7 @@ def test_a_service_has_a_health_check_that_its_image_can_run(name: str) -> None:
     """test_images.py runs those of our images."""
     check = SERVICES[name]["healthcheck"]
     kind, program, *arguments = check["test"]
-    assert check["interval"] and check["timeout"]
+    assert check["interval"] and check["timeout"] and check["start_period"], "slow at first is not unhealthy"
     if "/nodes:" in SERVICES[name]["image"]:
         assert kind == "CMD" and program in ("discovery_server_probe", "health_check"), "there is no shell in it"
     port = NODES.get(name)
@@ -120,3 +120,13 @@ def test_rules_and_dashboards_are_of_jobs_that_are_scraped() -> None:
     files = [path for path in (REPOSITORY / "deploy" / "helm" / "digital-twin" / "files").rglob("*") if path.is_file()]
     told = {job for path in files for jobs in re.findall(r'\bjob=~?\\?"([\w|-]+)', path.read_text()) for job in jobs.split("|")}
     assert told and told <= scraped, told - scraped
+
+
+def test_an_image_knows_what_rosdep_is_to_install() -> None:
+    """What the base knows is in the home of another user than ROS_HOME tells."""
+    instructions = re.findall(r"^RUN (?:.*\\\n)*.*", (DIRECTORY / "Dockerfile").read_text(), re.MULTILINE)
+    asking = [instruction for instruction in instructions if "rosdep install" in instruction]
+    assert asking
+    for instruction in asking:
+        assert "rosdep update" in instruction.partition("rosdep install")[0]
+        assert re.search(r'rm -rf .*"\$\{ROS_HOME\}"', instruction), "it stays in the image"
