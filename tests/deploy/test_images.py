@@ -226,7 +226,8 @@ def test_a_health_check_passes_where_its_service_runs_and_nowhere_else(system: S
     assert system[elsewhere].execute(*command).returncode == 1
 
 
-@pytest.mark.parametrize("name", RUNNING)
+# Of the servers one alone: both within some seconds is more than is promised (docs/networking.md, "When something dies").
+@pytest.mark.parametrize("name", (SERVERS[0], *PHYSICS, *PORTS))
 def test_what_is_killed_is_started_again_and_all_do_their_work(system: System, name: str) -> None:
     began = time.monotonic()
     system[name].kill_until_it_runs_again()
