@@ -289,6 +289,19 @@ def test_pods_and_nodes_that_are_not_well_are_named(kubernetes: MockKubernetes, 
     assert health.detail("pod", "unplaced") == "Pending: Unschedulable: no GPU"
 
 
+def test_an_attempt_of_a_job_that_has_failed_is_a_warning(
+    kubernetes: MockKubernetes, check: Check, twin: Exporter
+) -> None:
+    attempt = pod("backup-1-x", status={"phase": "Failed"})
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "backup-1", "uid": "1"}
+    attempt["metadata"]["ownerReferences"] = [owner]
+    kubernetes.add(PODS, pod("core", {"metrics": 8000}), attempt)
+    health = check()
+    assert health.exit_code == EXIT_HEALTHY, health.stdout
+    assert ("pod", "backup-1-x", "warning") in health.rows
+    assert "the Job backup-1:" in health.detail("pod", "backup-1-x")
+
+
 def test_a_release_without_pods_is_not_well(check: Check) -> None:
     health = check("--release=other")
     assert health.exit_code == EXIT_UNHEALTHY

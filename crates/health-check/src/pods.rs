@@ -46,15 +46,27 @@ fn of_pod(pod: &Pod, now: Timestamp) -> Option<Finding> {
     Some(Finding::new(severity, CHECK, pod.metadata.name.as_deref().unwrap_or_default(), &format!("{phase}: {detail}")))
 }
 
-/// What is replaced when its node has no room for it is no fault of its own.
+/// What is replaced when its node has no room for it is no fault of its own. A Job tries again, and what has failed is kept
+/// with it: others tell whether what it is for was done.
 fn failed(pod: &Pod) -> (Status, String) {
     let reason = pod.status.as_ref().and_then(|status| status.reason.as_deref()).unwrap_or_default();
     match reason {
         "Evicted" | "NodeShutdown" | "Terminated" | "Preempting" => {
             (Status::Warning, format!("{reason}: another one takes its place; delete it"))
         }
-        _ => (Status::Unhealthy, format!("{reason} it has ended with a fault: kubectl logs")),
+        _ => match job_of(pod) {
+            Some(job) => (
+                Status::Warning,
+                format!("an attempt of the Job {job}: kubectl logs; kubectl get job says how it ended"),
+            ),
+            None => (Status::Unhealthy, format!("{reason} it has ended with a fault: kubectl logs")),
+        },
     }
+}
+
+fn job_of(pod: &Pod) -> Option<&str> {
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    owners.iter().find(|owner| owner.kind == "Job").map(|owner| owner.name.as_str())
 }
 
 fn running(pod: &Pod, now: Timestamp) -> Option<(Status, String)> {
@@ -217,6 +229,17 @@ mod tests {
         assert_eq!(judged(json!({"phase": "Failed", "reason": "Evicted"})).unwrap().0, Status::Warning);
         assert_eq!(judged(json!({"phase": "Failed"})).unwrap().0, Status::Unhealthy);
         assert_eq!(judged(json!({"phase": "Unknown"})).unwrap().0, Status::Unknown);
+    }
+
+    #[test]
+    fn an_attempt_of_a_job_that_has_failed_is_a_warning() {
+        for (kind, expected) in [("Job", Status::Warning), ("ReplicaSet", Status::Unhealthy)] {
+            let owner = json!({"apiVersion": "", "kind": kind, "name": "backup-1", "uid": ""});
+            let metadata = json!({"name": "backup-1-x", "ownerReferences": [owner]});
+            let pod = serde_json::from_value(json!({"metadata": metadata, "status": {"phase": "Failed"}})).unwrap();
+            let finding = of_pod(&pod, NOW.parse().unwrap()).unwrap();
+            assert_eq!((finding.status, finding.detail.contains("Job backup-1")), (expected, kind == "Job"));
+        }
     }
 
     #[test]
