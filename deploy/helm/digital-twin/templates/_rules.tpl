@@ -44,11 +44,11 @@ Thresholds and targets have its namespace: there may be another release with oth
 - record: digital_twin:target:expected
   expr: vector(1)
   labels:
-    namespace: {{ $.Release.Namespace }}
-    robot: {{ $robot.name }}
-    job: {{ $job }}
+    namespace: {{ $.Release.Namespace | quote }}
+    robot: {{ $robot.name | quote }}
+    job: {{ $job | quote }}
     {{- with $.Values.region }}
-    region: {{ . }}
+    region: {{ . | quote }}
     {{- end }}
 {{- end -}}
 {{- end -}}
