@@ -1,3 +1,11 @@
+{{/* When the Job of a backup or a restore ends, and when it goes. */}}
+{{- define "digital-twin.backupJob" -}}
+backoffLimit: 2
+activeDeadlineSeconds: {{ .Values.backup.deadlineSeconds | int }}
+# A week: until then its log says why it failed.
+ttlSecondsAfterFinished: 604800
+{{- end -}}
+
 {{/* The pod of a backup or a restore. `script` is what it runs, `environment` its variables, `readOnly` whether it only reads the data. */}}
 {{- define "digital-twin.backupPod" -}}
 {{- $backup := .root.Values.backup -}}
