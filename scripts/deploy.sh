@@ -23,7 +23,7 @@ helm_major=""
 server_minor=""
 manifest=""     # what the chart makes of the values
 
-# The chart is tried with these.
+# What the chart is for. Its tests hold it against the schemas of each of these versions of Kubernetes, rendered by Helm 4.2 alone.
 oldest_helm_3_minor=14
 oldest_kubernetes_minor=29
 newest_kubernetes_minor=37

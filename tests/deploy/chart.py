@@ -50,12 +50,19 @@ def merge(under: Any, over: Any) -> Any:
 
 def render(values: Values, apis: Sequence[str] = (), kubernetes: str = "") -> list[Object]:
     """`apis` are those that the cluster has beside Kubernetes's own; `kubernetes` is its version, Helm's newest by default."""
-    options = {"name": RELEASE, "namespace": NAMESPACE, "api_versions": list(apis), "kube_version": kubernetes}
-    # Chart.render does the same, and knows of neither, which the library under it does.
-    arguments = (loaded()._raw(), json.dumps(dict(values)), json.dumps(options))
-    rendered = json.loads(helm._native.call_string("helm_render", *arguments))
-    texts = [text for template, text in sorted(rendered.items()) if template.endswith(".yaml")]
+    texts = rendered(values, apis, kubernetes).values()
     return [document for text in texts for document in yaml.safe_load_all(text) if document]
+
+
+def rendered(
+    values: Values, apis: Sequence[str] = (), kubernetes: str = "", release: str = RELEASE, namespace: str = NAMESPACE
+) -> dict[str, str]:
+    """The text of each template."""
+    options = {"name": release, "namespace": namespace, "api_versions": list(apis), "kube_version": kubernetes}
+    # Chart.render does the same, and knows of neither APIs nor version, which the library under it does.
+    arguments = (loaded()._raw(), json.dumps(dict(values)), json.dumps(options))
+    texts: dict[str, str] = json.loads(helm._native.call_string("helm_render", *arguments))
+    return {template: text for template, text in sorted(texts.items()) if template.endswith(".yaml")}
 
 
 @cache

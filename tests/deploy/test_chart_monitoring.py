@@ -90,11 +90,28 @@ def test_promtool_takes_configuration_and_rules(name: str, tmp_path: Path) -> No
 
 @needs_promtool
 def test_promtool_takes_the_jobs_of_the_cluster_and_its_alertmanagers(tmp_path: Path) -> None:
-    given = {"enabled": True, "kubeStateMetrics": "kube-state-metrics.kube-system.svc:8080", "alertmanagers": ["alertmanager:9093"]}
+    given = {
+        "enabled": True,
+        "kubeStateMetrics": "kube-state-metrics.kube-system.svc:8080",
+        "kubelets": {"enabled": True},
+        "alertmanagers": ["alertmanager:9093"],
+    }
     files = prometheus_files(render({"monitoring": {"prometheusConfig": given}}))
     config = yaml.safe_load(files["prometheus.yml"])
     assert [job["job_name"] for job in config["scrape_configs"]] == ["digital-twin", "kube-state-metrics", "kubelet"]
     assert config["alerting"]["alertmanagers"][0]["static_configs"] == [{"targets": ["alertmanager:9093"]}]
+    # A kubelet without a certificate of the cluster's is not spoken with, unless that is asked for.
+    assert config["scrape_configs"][2]["tls_config"] == {"ca_file": "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"}
+    assert_promtool_takes(files, tmp_path)
+
+
+@needs_promtool
+def test_kubelets_whose_certificates_nobody_has_signed_are_scraped_where_that_is_asked_for(tmp_path: Path) -> None:
+    given = {"enabled": True, "kubelets": {"enabled": True, "insecureSkipVerify": True}}
+    files = prometheus_files(render({"monitoring": {"prometheusConfig": given}}))
+    jobs = {job["job_name"]: job for job in yaml.safe_load(files["prometheus.yml"])["scrape_configs"]}
+    assert jobs.keys() == {"digital-twin", "kubelet"}
+    assert jobs["kubelet"]["tls_config"] == {"insecure_skip_verify": True}
     assert_promtool_takes(files, tmp_path)
 
 
@@ -197,6 +214,38 @@ def test_dashboards_link_to_the_pages_of_alerts_where_they_are() -> None:
     text = named("ConfigMap", "digital-twin-fleet-dashboard", found)["data"]["digital-twin-fleet.json"]
     links = [link["url"] for panel in json.loads(text)["panels"] for link in panel.get("links", ())]
     assert links and all(re.fullmatch(rf"{pages}/\w+\.md", link) for link in links)
+
+
+def test_nothing_links_to_pages_of_alerts_that_are_nowhere() -> None:
+    """Those that Grafana draws with the pages, without them: all else is the same."""
+    given: dict[str, Any] = {"enabled": True}
+    plain = dashboards_of(render({"monitoring": {"dashboards": given}}))
+    linked = dashboards_of(render({"monitoring": {"dashboards": given, "alerts": {"runbooks": "https://docs.example/runbooks"}}}))
+    assert plain == {file: without_pages(content) for file, content in linked.items()} != linked
+    alerts = [rule for text in prometheus_files(objects("kubernetes")).values() for rule in rules_of(text) if "alert" in rule]
+    assert alerts and not [rule["alert"] for rule in alerts if "runbook_url" in rule["annotations"]]
+
+
+def dashboards_of(found: Sequence[Object]) -> dict[str, Any]:
+    return {
+        file: json.loads(text)
+        for one in of_kind("ConfigMap", found)
+        for file, text in one["data"].items()
+        if one["metadata"]["name"].endswith("-dashboard")
+    }
+
+
+def without_pages(content: Any) -> Any:
+    """Without the links to pages of alerts."""
+    if isinstance(content, dict):
+        return {key: without_pages(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [without_pages(one) for one in content if not (isinstance(one, dict) and "/runbooks/" in str(one.get("url")))]
+    return content
+
+
+def rules_of(text: str) -> list[dict[str, Any]]:
+    return [rule for group in yaml.safe_load(text).get("groups", ()) for rule in group["rules"]]
 
 
 # --- Logs -----------------------------------------------------------------------------------------------------------

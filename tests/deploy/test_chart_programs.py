@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import network
-from chart import REPOSITORY, Object, named, pod, pods, render
+from chart import REPOSITORY, Object, named, pod, pods, render, values_of
 from hosted import fast_dds_of_jazzy, needs_discovery_server
 from kubelet import Container, Running, service_variable
 from mock_launch import Node, launched
@@ -158,6 +158,14 @@ def test_ros2_launch_takes_every_argument_of_gazebo(namespace: str) -> None:
     found = render({"robots": [{"name": "a", "rosNamespace": namespace}]})
     for argument in pod("digital-twin-simulation-a", found).containers[0]["args"]:
         assert re.fullmatch(r"\w+:=.+", argument), argument
+
+
+def test_gazebos_image_finds_the_libraries_that_gke_mounts() -> None:
+    """No runtime is asked for on GKE that would make them known."""
+    robot = values_of("gke")["robotDefaults"]
+    assert robot["simulator"]["gpu"]["runtimeClassName"] == ""
+    stage = (REPOSITORY / "docker" / "Dockerfile").read_text().partition(" AS simulation\n")[2]
+    assert re.search(r"\bLD_LIBRARY_PATH=\$\{LD_LIBRARY_PATH\}:/usr/local/nvidia/lib64\b", stage)
 
 
 def test_gazebo_is_launched_without_what_is_in_other_pods() -> None:

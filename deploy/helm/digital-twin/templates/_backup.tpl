@@ -1,10 +1,18 @@
+{{/* When the Job of a backup or a restore ends, and when it goes. */}}
+{{- define "digital-twin.backupJob" -}}
+backoffLimit: 2
+activeDeadlineSeconds: {{ .Values.backup.deadlineSeconds | int }}
+# A week: until then its log says why it failed.
+ttlSecondsAfterFinished: 604800
+{{- end -}}
+
 {{/* The pod of a backup or a restore. `script` is what it runs, `environment` its variables, `readOnly` whether it only reads the data. */}}
 {{- define "digital-twin.backupPod" -}}
 {{- $backup := .root.Values.backup -}}
 {{- $its := dict "root" .root "component" "backup" -}}
 metadata:
   labels: {{- include "digital-twin.labels" $its | nindent 4 }}
-    digital-twin/uses: {{ .root.Values.persistence.claimName }}
+    digital-twin/uses: {{ .root.Values.persistence.claimName | quote }}
   {{- with .root.Values.podAnnotations }}
   annotations: {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -15,7 +23,7 @@ spec:
   terminationGracePeriodSeconds: 60
   containers:
     - name: restic
-      image: {{ $backup.image }}
+      image: {{ $backup.image | quote }}
       imagePullPolicy: {{ .root.Values.images.pullPolicy }}
       command: [/bin/sh, /etc/backup/{{ .script }}]
       env:
@@ -23,16 +31,16 @@ spec:
         - {name: {{ $name }}, value: {{ $value | toString | quote }}}
         {{- end }}
         - {name: SIMULATION_DATA, value: /opt/simulation_data}
-        - {name: BACKUP_HOST, value: {{ .root.Release.Namespace }}}
-        - {name: S3_BUCKET, value: {{ $backup.s3.bucket }}}
-        - {name: S3_PREFIX, value: {{ $backup.s3.prefix | default .root.Release.Namespace }}}
+        - {name: BACKUP_HOST, value: {{ .root.Release.Namespace | quote }}}
+        - {name: S3_BUCKET, value: {{ $backup.s3.bucket | quote }}}
+        - {name: S3_PREFIX, value: {{ $backup.s3.prefix | default .root.Release.Namespace | quote }}}
         {{- with $backup.s3.region }}
-        - {name: AWS_DEFAULT_REGION, value: {{ . }}}
+        - {name: AWS_DEFAULT_REGION, value: {{ . | quote }}}
         {{- end }}
         {{- range $name, $key := dict "S3_ENDPOINT" "endpoint" "AWS_ACCESS_KEY_ID" "access_key" "AWS_SECRET_ACCESS_KEY" "secret_key" "RESTIC_PASSWORD" "restic_password" }}
         - name: {{ $name }}
           valueFrom:
-            secretKeyRef: {name: {{ $backup.s3.secretName }}, key: {{ $key }}}
+            secretKeyRef: {name: {{ $backup.s3.secretName | quote }}, key: {{ $key }}}
         {{- end }}
         - {name: HOME, value: /tmp}
       resources: {{- toYaml $backup.resources | nindent 8 }}
@@ -45,7 +53,7 @@ spec:
     - name: scripts
       configMap: {name: digital-twin-backup}
     - name: simulation-data
-      persistentVolumeClaim: {claimName: {{ .root.Values.persistence.claimName }}}
+      persistentVolumeClaim: {claimName: {{ .root.Values.persistence.claimName | quote }}}
     # Packs before they are sent; counted against the limit.
     {{- include "digital-twin.tmpVolume" "512Mi" | nindent 4 }}
 {{- end -}}

@@ -1,10 +1,13 @@
-{{/* Labels by which a pod is found. They never change. */}}
+{{/*
+Labels by which a pod is found. They never change. What comes from the values is in quotes, here and everywhere: YAML takes
+007, on and 1e5 for something else than names.
+*/}}
 {{- define "digital-twin.selectorLabels" -}}
 app.kubernetes.io/name: digital-twin
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- with .robot }}
-digital-twin/robot: {{ .name }}
+digital-twin/robot: {{ .name | quote }}
 {{- end }}
 {{- end -}}
 
@@ -13,7 +16,7 @@ digital-twin/robot: {{ .name }}
 {{ include "digital-twin.selectorLabels" . }}
 app.kubernetes.io/part-of: digital-twin
 {{- with .root.Values.region }}
-digital-twin/region: {{ . }}
+digital-twin/region: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
@@ -70,11 +73,11 @@ securityContext:
 {{- with $values.images.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- with (get $values.priorityClasses .priority).name }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- include "digital-twin.placement" . }}
 {{- end -}}
@@ -101,7 +104,7 @@ tolerations: {{- toYaml . | nindent 2 }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with $placement.runtimeClassName | default $gpu.runtimeClassName }}
-runtimeClassName: {{ . }}
+runtimeClassName: {{ . | quote }}
 {{- end }}
 topologySpreadConstraints:
   {{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
@@ -123,7 +126,7 @@ podAffinity:
     - topologyKey: kubernetes.io/hostname
       labelSelector:
         matchLabels:
-          digital-twin/uses: {{ .Values.persistence.claimName }}
+          digital-twin/uses: {{ .Values.persistence.claimName | quote }}
 {{- end -}}
 {{- end -}}
 
@@ -163,7 +166,7 @@ comes with and then those of the robot's ConfigMap. What are facts about the pro
 {{- define "digital-twin.nodeContainer" -}}
 {{- $share := "/opt/digital_twin_simulation/share/digital_twin_simulation" -}}
 name: {{ .node | replace "_" "-" }}
-image: {{ include "digital-twin.image" (dict "root" .root "name" "nodes") }}
+image: {{ include "digital-twin.image" (dict "root" .root "name" "nodes") | quote }}
 imagePullPolicy: {{ .root.Values.images.pullPolicy }}
 command: [{{ .node }}]
 args:

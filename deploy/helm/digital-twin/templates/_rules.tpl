@@ -12,7 +12,11 @@ Thresholds and targets have its namespace: there may be another release with oth
 {{- range $rule := $group.rules -}}
 {{- if $rule.alert -}}
 {{- $unknown = without $unknown $rule.alert -}}
+{{- if $alerts.runbooks -}}
 {{- $_ := set $rule.annotations "runbook_url" (printf "%s/%s.md" $alerts.runbooks $rule.alert) -}}
+{{- else -}}
+{{- $_ := unset $rule.annotations "runbook_url" -}}
+{{- end -}}
 {{- else if hasSuffix ":threshold" $rule.record -}}
 {{- $name := $rule.record | trimPrefix "digital_twin:" | trimSuffix ":threshold" -}}
 {{- $_ := set $rule "labels" (dict "namespace" $.Release.Namespace) -}}
@@ -44,11 +48,11 @@ Thresholds and targets have its namespace: there may be another release with oth
 - record: digital_twin:target:expected
   expr: vector(1)
   labels:
-    namespace: {{ $.Release.Namespace }}
-    robot: {{ $robot.name }}
-    job: {{ $job }}
+    namespace: {{ $.Release.Namespace | quote }}
+    robot: {{ $robot.name | quote }}
+    job: {{ $job | quote }}
     {{- with $.Values.region }}
-    region: {{ . }}
+    region: {{ . | quote }}
     {{- end }}
 {{- end -}}
 {{- end -}}

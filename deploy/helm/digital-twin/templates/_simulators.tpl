@@ -4,7 +4,7 @@ names such as frictionScale.
 */}}
 {{- define "digital-twin.physicsContainer" -}}
 name: physics
-image: {{ .image | default (include "digital-twin.image" (dict "root" .root "name" "physics")) }}
+image: {{ .image | default (include "digital-twin.image" (dict "root" .root "name" "physics")) | quote }}
 imagePullPolicy: {{ .root.Values.images.pullPolicy }}
 command: [physics_twin.py]
 args:
@@ -12,7 +12,7 @@ args:
   - --namespace={{ . }}
   {{- end }}
   {{- with .model }}
-  - --model={{ . }}
+  - {{ printf "--model=%s" . | quote }}
   {{- end }}
   # Nothing else describes it here.
   - --publish-description
@@ -51,7 +51,7 @@ volumeMounts:
 {{- define "digital-twin.gazeboContainer" -}}
 {{- $simulator := .robot.simulator -}}
 name: gazebo
-image: {{ $simulator.image | default (include "digital-twin.image" (dict "root" .root "name" "simulation")) }}
+image: {{ $simulator.image | default (include "digital-twin.image" (dict "root" .root "name" "simulation")) | quote }}
 imagePullPolicy: {{ .root.Values.images.pullPolicy }}
 command: [ros2, launch, digital_twin_simulation, digital_twin_complete.launch.py]
 args:
@@ -62,10 +62,10 @@ args:
   - headless:=true
   - gpu:={{ $simulator.gpu.enabled }}
   {{- with $simulator.world }}
-  - world:={{ . }}
+  - {{ printf "world:=%s" . | quote }}
   {{- end }}
   {{- with $simulator.model }}
-  - robot_description_path:={{ . }}
+  - {{ printf "robot_description_path:=%s" . | quote }}
   {{- end }}
   # The nodes are in a pod of their own.
   - synchronization:=false
