@@ -21,9 +21,12 @@ SCAN = """document.querySelector('#topics [data-topic="/scan"]')"""
 ELBOW = """document.querySelector('[data-topic="/joint_states"] [data-joint="elbow"]')"""
 # Lines, not the ground that they stand on.
 IS_DRAWN = """(card, what) => {
-  const canvas = card.querySelector(`[data-part="${what}-plot"]`);
-  const image = canvas.getContext("2d").getImageData(canvas.width / 2, 0, canvas.width / 2, canvas.height - 3);
-  return image.data.some((value) => value !== 0);
+  const plot = card.querySelector(`[data-part="${what}-plot"]`);
+  // Of a copy, since Chromium complains of a canvas that is drawn and read in turns.
+  const copy = Object.assign(document.createElement("canvas"), { width: plot.width / 2, height: plot.height - 3 });
+  const context = copy.getContext("2d", { willReadFrequently: true });
+  context.drawImage(plot, -plot.width / 2, 0);
+  return context.getImageData(0, 0, copy.width, copy.height).data.some((value) => value !== 0);
 }"""
 
 

@@ -101,6 +101,17 @@ def test_values_of_a_file_arrive(start_exporter: StartExporter, robot: Robot, tm
     assert Parameters(robot).get("stale_after", "qos") == [0.25, "reliable"]
 
 
+def test_a_file_for_another_node_is_told_of(start_exporter: StartExporter, tmp_path: Path) -> None:
+    file = tmp_path / "parameters.yaml"
+    file.write_text("/someone_else:\n  ros__parameters:\n    qos: reliable\n")
+
+    exporter = start_exporter(ros=["--params-file", str(file)])
+
+    (warning,) = [line for line in exporter.stderr.splitlines() if " WARN " in line]
+    assert "the parameters that were given are for nodes of other names" in warning
+    assert "/someone_else" in warning and f"/{NODE_NAME}" in warning
+
+
 def test_a_new_stale_after_is_acted_on(exporter: Exporter, parameters: Parameters, robot: Robot) -> None:
     talker = robot.talker(TOPIC)
     exporter.wait_until_matched(talker)

@@ -24,7 +24,8 @@ pub(crate) struct ServiceAddress {
 
 /// That it does not answer.
 pub(crate) fn not_connected(error: &Unreachable) -> Finding {
-    Finding::new(Status::Unknown, CHECK, &error.what, &error.why)
+    let detail = format!("{} (--local looks at the nodes of this host)", error.why);
+    Finding::new(Status::Unknown, CHECK, &error.what, if error.what == "kubeconfig" { &detail } else { &error.why })
 }
 
 /// That it answers.

@@ -65,7 +65,7 @@ fn of_page(object: &str, text: &str) -> Vec<Finding> {
         page.samples.len()
     );
     let mut findings = vec![Finding::new(Status::Ok, CHECK, object, &detail)];
-    findings.extend(twin::judge(object, &page.samples));
+    findings.extend(twin::judge(object, &page));
     findings.extend(graph::judge(object, &page));
     findings
 }

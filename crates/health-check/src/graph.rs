@@ -75,7 +75,7 @@ fn topics(object: &str, page: &Page<'_>) -> Vec<Finding> {
     const CHECK: &str = "topic";
     let holding: Vec<_> = page.samples.of("ros_topic_status").filter(|sample| sample.value == 1.0).collect();
     let wrong = holding.iter().filter(|sample| sample.label("status") != "ok").map(|sample| {
-        let (status, meaning) = Status::of_topic(sample.label("status"), page.node);
+        let (status, meaning) = Status::of_topic(sample.label("status"), page);
         let detail = format!("{}: {meaning}", sample.label("status"));
         Finding::new(status, CHECK, &format!("{object} {}", sample.label("topic_name")), &detail)
     });
@@ -85,7 +85,10 @@ fn topics(object: &str, page: &Page<'_>) -> Vec<Finding> {
             Status::Ok,
             CHECK,
             object,
-            &format!("{} topics have what they should", holding.len()),
+            &match holding.len() {
+                1 => "1 topic has what it should".to_owned(),
+                topics => format!("{topics} topics have what they should"),
+            },
         )];
     }
     findings
@@ -114,6 +117,13 @@ mod tests {
         let topic = "ros_topic_status{topic_name=\"/cmd\",status=\"no_publisher\"} 1\n";
         assert_eq!(judged(topic)[0].status, Status::Unhealthy);
         assert_eq!(judged(&format!("{topic}ros_topics{{seen=\"graph\"}} 1\n"))[0].status, Status::Warning);
+    }
+
+    #[test]
+    fn a_robot_without_a_twin_is_no_fault_and_one_without_publisher_is() {
+        let topic = "ros_topic_status{topic_name=\"/twin/joint_states\",status=\"no_publisher\"} 1\n";
+        let status = |state: &str| judged(&format!("{topic}ros_twin_state{{state=\"{state}\"}} 1\n"))[0].status;
+        assert_eq!((status("MIRRORING"), status("WAITING")), (Status::Warning, Status::Unhealthy));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How the twin is, by the metrics of synchronization_node. docs/synchronization_node.md has the states.
 
-use metrics_client::Samples;
+use metrics_client::{Page, Samples};
 
 use crate::report::{Finding, Status};
 
@@ -10,9 +10,8 @@ const CHECK: &str = "synchronization";
 const WORST_JOINTS: usize = 3;
 
 /// The one state that holds; nothing of a page of another node.
-pub(crate) fn judge(object: &str, samples: &Samples<'_>) -> Option<Finding> {
-    let mut states = samples.of("ros_twin_state").filter(|sample| sample.value == 1.0);
-    let state = states.next()?.label("state");
+pub(crate) fn judge(object: &str, page: &Page<'_>) -> Option<Finding> {
+    let (samples, state) = (&page.samples, page.twin_state()?);
     let meaning = match state {
         "SYNCED" => measured(samples),
         "MIRRORING" => "there is a robot and no twin (start one, if there is to be one)".to_owned(),
@@ -72,7 +71,8 @@ mod tests {
     use super::*;
 
     fn judged(page: &str) -> (Status, String) {
-        let finding = judge("sync", &Samples::parse(page).unwrap()).unwrap();
+        let page = format!("{page}digital_twin_build_info 1\n");
+        let finding = judge("sync", &Page::parse(&page).unwrap()).unwrap();
         (finding.status, finding.detail)
     }
 
@@ -116,6 +116,6 @@ mod tests {
 
     #[test]
     fn another_node_has_none() {
-        assert_eq!(judge("exporter", &Samples::parse("up 1").unwrap()), None);
+        assert_eq!(judge("exporter", &Page::parse("digital_twin_build_info 1").unwrap()), None);
     }
 }

@@ -51,6 +51,9 @@ pub enum Fault {
     /// Whom it says to be is not believed.
     #[error("its certificate is not to be trusted: {0} (--ca-file names the authority)")]
     Untrusted(String),
+    /// It serves with what may only sign.
+    #[error("its certificate is that of an authority, not of a server: make one with basicConstraints CA:FALSE")]
+    AuthorityAsServer,
     /// There is no TLS with it.
     #[error("TLS failed: {0} (is it https there?)")]
     Tls(io::Error),
@@ -135,7 +138,7 @@ impl<'a> Client<'a> {
         let name = ServerName::try_from(self.place.server_name().to_owned()).map_err(|_| Fault::Name)?;
         TlsConnector::from(Arc::clone(&self.access.tls)).connect(name, stream).await.map_err(|error| {
             match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-                Some(rustls::Error::InvalidCertificate(why)) => Fault::Untrusted(why.to_string()),
+                Some(rustls::Error::InvalidCertificate(why)) => untrusted(&why.to_string()),
                 _ => Fault::Tls(error),
             }
         })
@@ -164,6 +167,11 @@ fn not_connected(error: ConnectError) -> Fault {
         ConnectError::Host(error) => Fault::Unreachable(error),
         ConnectError::Cluster(error) => Fault::Cluster(error),
     }
+}
+
+/// rustls has no word of its own for what `openssl req -x509` makes by default.
+fn untrusted(why: &str) -> Fault {
+    if why.contains("CaUsedAsEndEntity") { Fault::AuthorityAsServer } else { Fault::Untrusted(why.to_owned()) }
 }
 
 fn broken(error: &dyn StdError) -> Fault {

@@ -196,7 +196,7 @@ fn not_inferred(error: &InferConfigError) -> String {
     };
     match source {
         Some(error) if !is_missing => describe(error),
-        _ => "no cluster is known: give --kubeconfig, or --local for nodes on this host".to_owned(),
+        _ => "no cluster is known: give --kubeconfig".to_owned(),
     }
 }
 

@@ -68,6 +68,12 @@ impl<'a> Page<'a> {
     pub fn build(&self, label: &str) -> &str {
         self.samples.of(BUILD_INFO).next().map_or("", |sample| sample.label(label))
     }
+
+    /// The one state of `synchronization_node` that holds.
+    #[must_use]
+    pub fn twin_state(&self) -> Option<&str> {
+        self.samples.of("ros_twin_state").find(|sample| sample.value == 1.0).map(|sample| sample.label("state"))
+    }
 }
 
 /// Why a page is none of our nodes'.

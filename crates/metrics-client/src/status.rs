@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::page::Node;
+use crate::page::{Node, Page};
 
 /// How a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -36,12 +36,16 @@ impl Status {
     /// Of a topic, by the label `status` of `ros_topic_status`, with what it means and what to look at.
     ///
     /// `ros_metrics_exporter` and `synchronization_node` watch what they were told to: whatever is wrong with that is a
-    /// fault. `monitoring_node` watches all there is, also what nobody publishes for now: only what cannot work is one.
+    /// fault, but for a twin that there is none of. `monitoring_node` watches all there is, also what nobody publishes
+    /// for now: only what cannot work is one.
     #[must_use]
-    pub fn of_topic(status: &str, node: Node) -> (Self, &'static str) {
-        let unless_expected = if node == Node::Monitor { Self::Warning } else { Self::Unhealthy };
+    pub fn of_topic(status: &str, page: &Page<'_>) -> (Self, &'static str) {
+        let unless_expected = if page.node == Node::Monitor { Self::Warning } else { Self::Unhealthy };
         match status {
             "ok" => (Self::Ok, ""),
+            "no_publisher" if page.node == Node::Synchronizer && page.twin_state() == Some("MIRRORING") => {
+                (Self::Warning, "there is a robot and no twin: start one, if there is to be one")
+            }
             "no_publisher" => (unless_expected, "nobody publishes it: is the robot up, in the same ROS domain?"),
             "type_mismatch" => {
                 (Self::Unhealthy, "publishers and subscriptions disagree on its type: one has the wrong name")

@@ -85,10 +85,13 @@ fn start(info: &NodeInfo, declarations: Vec<Declaration>, arguments: Arguments) 
     let node = Node::new(&context, info.name, "/")?;
     let name = node.fully_qualified_name();
     let overrides = context.parameter_overrides(&name)?;
-    let given = overrides.len();
-    match (Parameters::load(declarations, overrides), WebSettings::check(&arguments.web)) {
+    let given = overrides.values.len();
+    if given == 0 && !overrides.other_nodes.is_empty() {
+        let others = overrides.other_nodes.join(" ");
+        tracing::warn!(node = name, others, "the parameters that were given are for nodes of other names");
+    }
+    match (Parameters::load(declarations, overrides.values), WebSettings::check(&arguments.web)) {
         (Ok(parameters), Ok(web)) => {
-            // A parameter file for another name is none for this node, which shows here.
             tracing::info!(node = name, domain = context.domain_id(), parameters_given = given, "configured");
             Ok(Startup { info: *info, web, node, parameters })
         }

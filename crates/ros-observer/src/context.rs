@@ -21,6 +21,15 @@ pub enum LogLevel {
     Error,
 }
 
+/// The parameters of `--ros-args`, for one node.
+#[derive(Debug, Default)]
+pub struct ParameterOverrides {
+    /// In the order in which ROS applies them: a later one wins.
+    pub values: Vec<(String, ParameterValue)>,
+    /// The nodes, as patterns, that other values are for.
+    pub other_nodes: Vec<String>,
+}
+
 /// An initialised rcl context. Everything made from it keeps it alive; it is shut down when the last of them is gone.
 pub struct Context {
     rcl: Box<UnsafeCell<rcl_context_t>>,
@@ -108,9 +117,8 @@ impl Context {
         check(code, "read the domain").map_or(0, |()| domain_id)
     }
 
-    /// Parameter values given by `--params-file` and `-p name:=value` for the node of this fully qualified name, in
-    /// the order in which ROS applies them (a later one wins).
-    pub fn parameter_overrides(&self, node: &str) -> Result<Vec<(String, ParameterValue)>, Error> {
+    /// Parameter values given by `--params-file` and `-p name:=value` for the node of this fully qualified name.
+    pub fn parameter_overrides(&self, node: &str) -> Result<ParameterOverrides, Error> {
         let mut params: *mut rcl_params_t = ptr::null_mut();
         // SAFETY: the context is initialised, its global arguments with it; the function writes either null or an
         // owned structure into `params`.
@@ -118,7 +126,7 @@ impl Context {
             unsafe { rcl_arguments_get_param_overrides(&raw const (*self.as_ptr()).global_arguments, &mut params) };
         check(code, "read the parameter overrides")?;
         if params.is_null() {
-            return Ok(Vec::new());
+            return Ok(ParameterOverrides::default());
         }
         // SAFETY: `params` is the valid structure that rcl just made; it is read and then given back once.
         unsafe {
@@ -228,19 +236,20 @@ fn rcutils_log_severity_unset() -> rcl_log_severity_t {
 
 /// # Safety
 /// `params` must be a structure made by rcl.
-unsafe fn overrides_for(params: &rcl_params_t, node: &str) -> Vec<(String, ParameterValue)> {
-    let mut overrides = Vec::new();
+unsafe fn overrides_for(params: &rcl_params_t, node: &str) -> ParameterOverrides {
+    let mut overrides = ParameterOverrides::default();
     for index in 0..params.num_nodes {
         // SAFETY: rcl keeps `num_nodes` names and as many parameter lists, each with `num_params` names and values.
         unsafe {
             let pattern = CStr::from_ptr(*params.node_names.add(index)).to_string_lossy();
             if !node_matches(&pattern, node) {
+                overrides.other_nodes.push(pattern.into_owned());
                 continue;
             }
             let list = &*params.params.add(index);
             for parameter in 0..list.num_params {
                 let name = CStr::from_ptr(*list.parameter_names.add(parameter)).to_string_lossy().into_owned();
-                overrides.push((name, value_of(&*list.parameter_values.add(parameter))));
+                overrides.values.push((name, value_of(&*list.parameter_values.add(parameter))));
             }
         }
     }

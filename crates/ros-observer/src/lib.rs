@@ -33,7 +33,7 @@ mod spinner_handle;
 mod subscription;
 
 pub use client::{Client, ResponseInfo, SerializedClient};
-pub use context::{Context, LogLevel};
+pub use context::{Context, LogLevel, ParameterOverrides};
 pub use end::end_process;
 pub use error::Error;
 pub use graph::{Endpoint, NamesAndTypes};

@@ -325,7 +325,8 @@ fn an_endpoint_that_the_middleware_refuses_is_an_error() {
 
 #[test]
 fn parameter_overrides_and_the_log_level_are_read_from_the_arguments() {
-    let line = "node --ros-args -p a:=1 -p b:=[left,right] -r __node:=renamed -r __ns:=/team --log-level debug";
+    let line =
+        "node --ros-args -p a:=1 -p b:=[left,right] -p other:c:=2 -r __node:=renamed -r __ns:=/team --log-level debug";
     let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
     let context = Context::new(&arguments, Some(domain_id())).expect("a context");
     let node = Node::new(&context, "original", "/").expect("a node");
@@ -335,7 +336,8 @@ fn parameter_overrides_and_the_log_level_are_read_from_the_arguments() {
         ("a".to_owned(), r2r::ParameterValue::Integer(1)),
         ("b".to_owned(), r2r::ParameterValue::StringArray(vec!["left".into(), "right".into()])),
     ];
-    assert_eq!(overrides, expected);
+    assert_eq!(overrides.values, expected);
+    assert_eq!(overrides.other_nodes, ["other"]);
     assert_eq!(context.log_level(), Some(ros_observer::LogLevel::Debug));
 }
 

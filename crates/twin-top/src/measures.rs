@@ -129,7 +129,7 @@ impl Measures {
             started_at_seconds: samples.value("process_start_time_seconds"),
             topics: topics(page, &joints),
             joints,
-            twin: (page.node == Node::Synchronizer).then(|| twin(samples)),
+            twin: (page.node == Node::Synchronizer).then(|| twin(page)),
             bridge: (page.node == Node::Bridge).then(|| bridge(samples)),
         }
     }
@@ -207,7 +207,7 @@ fn topics(page: &Page<'_>, joints: &[Joint]) -> Vec<Topic> {
     let mut topics = gather(&page.samples, &OF_TOPICS, key, new);
     for topic in &mut topics {
         if let Some(status) = &topic.status {
-            (topic.severity, topic.reason) = Status::of_topic(status, page.node);
+            (topic.severity, topic.reason) = Status::of_topic(status, page);
         }
         // ros_metrics_exporter has the age of each joint: a message is as old as the joint that it named last.
         if topic.age_seconds.is_none() {
@@ -247,14 +247,14 @@ const OF_TWIN_JOINTS: [(&str, Set<TwinJoint>); 2] = [
     ("ros_twin_joint_lag_seconds", |joint, sample| joint.lag_seconds = Some(sample.value)),
 ];
 
-fn twin(samples: &Samples<'_>) -> Twin {
+fn twin(page: &Page<'_>) -> Twin {
+    let samples = &page.samples;
     let of_source = |metric, source| samples.of(metric).find(|sample| sample.label("source") == source);
     let age = |source| of_source("ros_twin_source_age_seconds", source).map(|sample| sample.value);
-    let holding = samples.of("ros_twin_state").find(|sample| sample.value == 1.0);
     let key = |sample: &Sample<'_>| named(sample, "joint_name");
     let new = |sample: &Sample<'_>| TwinJoint { joint: name(sample.label("joint_name")), ..TwinJoint::default() };
     Twin {
-        state: holding.map(|sample| name(sample.label("state"))),
+        state: page.twin_state().map(name),
         quality_ratio: samples.value("ros_twin_quality_ratio"),
         lag_seconds: samples.value("ros_twin_lag_seconds"),
         mean_error: samples.value("ros_twin_mean_error"),
