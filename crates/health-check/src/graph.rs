@@ -1,5 +1,7 @@
 //! How topics, nodes, services and joints are, by the metrics of our nodes.
 
+use std::collections::BTreeSet;
+
 use metrics_client::{Page, Sample};
 
 use crate::report::{Finding, Status};
@@ -74,8 +76,12 @@ impl Rule {
 fn topics(object: &str, page: &Page<'_>) -> Vec<Finding> {
     const CHECK: &str = "topic";
     let holding: Vec<_> = page.samples.of("ros_topic_status").filter(|sample| sample.value == 1.0).collect();
+    let expected: BTreeSet<_> =
+        page.samples.of("ros_topic_expected").filter(|sample| sample.value == 1.0).map(topic).collect();
+    let expects_all = page.expects_topics();
     let wrong = holding.iter().filter(|sample| sample.label("status") != "ok").map(|sample| {
-        let (status, meaning) = Status::of_topic(sample.label("status"), page);
+        let is_expected = expects_all || expected.contains(&topic(sample));
+        let (status, meaning) = Status::of_topic(sample.label("status"), is_expected);
         let detail = format!("{}: {meaning}", sample.label("status"));
         Finding::new(status, CHECK, &format!("{object} {}", sample.label("topic_name")), &detail)
     });
@@ -92,6 +98,11 @@ fn topics(object: &str, page: &Page<'_>) -> Vec<Finding> {
         )];
     }
     findings
+}
+
+/// Which of all ROS domains and robots.
+fn topic<'s>(sample: &'s Sample<'_>) -> [&'s str; 3] {
+    ["domain", "robot", "topic_name"].map(|label| sample.label(label))
 }
 
 /// The worst first.
@@ -113,10 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_watched_because_it_is_there_may_be_without_publisher() {
+    fn what_is_watched_because_it_is_there_may_be_without_publisher_unless_it_is_expected() {
         let topic = "ros_topic_status{topic_name=\"/cmd\",status=\"no_publisher\"} 1\n";
         assert_eq!(judged(topic)[0].status, Status::Unhealthy);
-        assert_eq!(judged(&format!("{topic}ros_topics{{seen=\"graph\"}} 1\n"))[0].status, Status::Warning);
+        let monitored = format!("{topic}ros_topics{{seen=\"graph\"}} 1\nros_topic_expected{{topic_name=\"/cmd\"}} ");
+        for (expected, status) in [("0", Status::Warning), ("1", Status::Unhealthy)] {
+            assert_eq!(judged(&format!("{monitored}{expected}\n"))[0].status, status);
+        }
     }
 
     #[test]

@@ -69,6 +69,17 @@ impl<'a> Page<'a> {
         self.samples.of(BUILD_INFO).next().map_or("", |sample| sample.label(label))
     }
 
+    /// Whether the node was told to watch its topics. `monitoring_node` watches all there is, and marks those that are
+    /// expected by `ros_topic_expected`; that of a twin is not, where the robot is mirrored without one.
+    #[must_use]
+    pub fn expects_topics(&self) -> bool {
+        match self.node {
+            Node::Monitor => false,
+            Node::Synchronizer => self.twin_state() != Some("MIRRORING"),
+            Node::Exporter | Node::Bridge => true,
+        }
+    }
+
     /// The one state of `synchronization_node` that holds.
     #[must_use]
     pub fn twin_state(&self) -> Option<&str> {

@@ -2,8 +2,6 @@
 
 use serde::Serialize;
 
-use crate::page::{Node, Page};
-
 /// How a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -35,17 +33,13 @@ impl Status {
 
     /// Of a topic, by the label `status` of `ros_topic_status`, with what it means and what to look at.
     ///
-    /// `ros_metrics_exporter` and `synchronization_node` watch what they were told to: whatever is wrong with that is a
-    /// fault, but for a twin that there is none of. `monitoring_node` watches all there is, also what nobody publishes
-    /// for now: only what cannot work is one.
+    /// What is wrong with a topic that is expected is a fault. Of others, which are watched because they are there, only
+    /// what cannot work is one: somebody may publish them later.
     #[must_use]
-    pub fn of_topic(status: &str, page: &Page<'_>) -> (Self, &'static str) {
-        let unless_expected = if page.node == Node::Monitor { Self::Warning } else { Self::Unhealthy };
+    pub fn of_topic(status: &str, is_expected: bool) -> (Self, &'static str) {
+        let unless_expected = if is_expected { Self::Unhealthy } else { Self::Warning };
         match status {
             "ok" => (Self::Ok, ""),
-            "no_publisher" if page.node == Node::Synchronizer && page.twin_state() == Some("MIRRORING") => {
-                (Self::Warning, "there is a robot and no twin: start one, if there is to be one")
-            }
             "no_publisher" => (unless_expected, "nobody publishes it: is the robot up, in the same ROS domain?"),
             "type_mismatch" => {
                 (Self::Unhealthy, "publishers and subscriptions disagree on its type: one has the wrong name")
@@ -58,7 +52,7 @@ impl Status {
                 "somebody publishes it, and no message comes: look at the publisher, then at docs/networking.md",
             ),
             "stale" => (unless_expected, "its messages have stopped: look at the publisher"),
-            "graph_only" => (Self::Warning, "its type is not installed at monitoring_node"),
+            "graph_only" => (unless_expected, "its type is not installed at monitoring_node"),
             "too_slow" => (Self::Warning, "fewer messages than are expected"),
             "too_fast" => (Self::Warning, "more messages than are expected"),
             "late" => (Self::Warning, "messages are older than they may be when they come"),

@@ -25,6 +25,8 @@ pub(crate) struct Topic {
     pub(crate) topic: String,
     /// As the label of `ros_topic_status`.
     pub(crate) status: Option<String>,
+    /// Of monitoring_node: whether somebody has said so. The other nodes expect all that they watch.
+    pub(crate) is_expected: Option<bool>,
     pub(crate) severity: Status,
     pub(crate) reason: &'static str,
     /// The node's own, or of its counter.
@@ -173,12 +175,13 @@ fn gather<K: Ord, T>(
     things.into_values().collect()
 }
 
-const OF_TOPICS: [(&str, Set<Topic>); 8] = [
+const OF_TOPICS: [(&str, Set<Topic>); 9] = [
     ("ros_topic_status", |topic, sample| {
         if sample.value == 1.0 {
             topic.status = Some(name(sample.label("status")));
         }
     }),
+    ("ros_topic_expected", |topic, sample| topic.is_expected = Some(sample.value == 1.0)),
     ("ros_topic_rate_hertz", |topic, sample| topic.rate_hertz = Some(sample.value)),
     ("ros_topic_jitter_seconds", |topic, sample| topic.jitter_seconds = Some(sample.value)),
     ("ros_topic_age_seconds", |topic, sample| topic.age_seconds = Some(sample.value)),
@@ -194,6 +197,7 @@ fn topics(page: &Page<'_>, joints: &[Joint]) -> Vec<Topic> {
         scope: scope(sample),
         topic: name(sample.label("topic_name")),
         status: None,
+        is_expected: None,
         severity: Status::Unknown,
         reason: "",
         rate_hertz: None,
@@ -205,9 +209,10 @@ fn topics(page: &Page<'_>, joints: &[Joint]) -> Vec<Topic> {
         lost: Counter::default(),
     };
     let mut topics = gather(&page.samples, &OF_TOPICS, key, new);
+    let expects_all = page.expects_topics();
     for topic in &mut topics {
         if let Some(status) = &topic.status {
-            (topic.severity, topic.reason) = Status::of_topic(status, page);
+            (topic.severity, topic.reason) = Status::of_topic(status, expects_all || topic.is_expected == Some(true));
         }
         // ros_metrics_exporter has the age of each joint: a message is as old as the joint that it named last.
         if topic.age_seconds.is_none() {
@@ -332,6 +337,15 @@ mod tests {
         assert_eq!((topics[0].status.as_deref(), topics[0].severity), (Some("stale"), Status::Unhealthy));
         assert!(topics[0].reason.contains("have stopped"));
         assert_eq!((topics[1].status.as_deref(), topics[1].severity), (None, Status::Unknown));
+    }
+
+    #[test]
+    fn of_all_that_is_watched_what_is_expected_is_a_fault() {
+        let topic = "ros_topics{seen=\"graph\"} 1\nros_topic_status{topic_name=\"/a\",status=\"stale\"} 1";
+        for (expected, severity) in [(0, Status::Warning), (1, Status::Unhealthy)] {
+            let topics = measured(&format!("{topic}\nros_topic_expected{{topic_name=\"/a\"}} {expected}")).topics;
+            assert_eq!((topics[0].is_expected, topics[0].severity), (Some(expected == 1), severity));
+        }
     }
 
     #[test]
