@@ -41,8 +41,10 @@ def test_topics_come_and_go(start_monitor: StartMonitor, robot: Robot, domain_id
     monitor = start_monitor(parameters={"forget_after": FORGET_AFTER_S})
     wait_for_topics(monitor, domain_id, set())
     first, second = word_talker(robot, "/first"), word_talker(robot, "/second")
-    scrape = wait_for_topics(monitor, domain_id, {"/first", "/second"})
-    assert scrape.value("ros_topics", domain=str(domain_id), seen="messages") == 2
+    wait_for_topics(monitor, domain_id, {"/first", "/second"})
+    monitor.scrape_until(
+        lambda scrape: scrape.value("ros_topics", domain=str(domain_id), seen="messages") == 2, "two that are heard"
+    )
     robot.silence(first)
     wait_for_topics(monitor, domain_id, {"/second"})
     robot.silence(second)

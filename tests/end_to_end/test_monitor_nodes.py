@@ -73,6 +73,8 @@ def test_two_nodes_of_one_name(
     monitor = start_monitor(parameters={"mandatory_nodes": [NODE]})
     diagnostics = Diagnostics(robot)
     start_named("driver")
+    # Seen before the other one: of two that come at once and one that stays nobody knows which was there first.
+    wait_for_node(monitor, domain_id, 1)
     other = start_named("driver")
     monitor.scrape_until(
         lambda scrape: of_node(scrape, "ros_node_instances", domain_id) == 2, "two nodes of one name"

@@ -33,6 +33,7 @@ from synchronizer import (
     StartSynchronizer,
     Synchronizer,
 )
+from waiting import wait_until
 
 CONFIGURATION = REPOSITORY / "config" / "synchronization_node.yaml"
 
@@ -145,8 +146,13 @@ def test_the_topics_are_those_of_the_node(start_synchronizer: StartSynchronizer,
 
 def ticker_of(synchronizer: Synchronizer) -> int:
     """The thread that ticks."""
-    tasks = Path(f"/proc/{synchronizer.process.pid}/task").iterdir()
-    return next(int(task.name) for task in tasks if (task / "comm").read_text().strip() == "ticker")
+
+    def tickers() -> list[int]:
+        tasks = Path(f"/proc/{synchronizer.process.pid}/task").iterdir()
+        return [int(task.name) for task in tasks if (task / "comm").read_text().strip() == "ticker"]
+
+    wait_until(tickers, "there is a thread that ticks")
+    return tickers()[0]
 
 
 def may_have_priority() -> bool:
@@ -160,11 +166,11 @@ def test_the_thread_that_ticks_has_real_time_priority(
     start_synchronizer: StartSynchronizer, parameters: dict[str, int], priority: int
 ) -> None:
     synchronizer = start_synchronizer(parameters=parameters)
+    wait_until(lambda: f"has real-time priority priority={priority}" in synchronizer.stderr, "it says so")
     ticker = ticker_of(synchronizer)
     assert os.sched_getscheduler(ticker) == os.SCHED_FIFO
     assert os.sched_getparam(ticker).sched_priority == priority
     assert os.sched_getscheduler(synchronizer.process.pid) == os.SCHED_OTHER, "of the other threads"
-    assert f"has real-time priority priority={priority}" in synchronizer.stderr
 
 
 def test_no_priority_is_asked_for(start_synchronizer: StartSynchronizer) -> None:
