@@ -268,13 +268,17 @@ OURS = {"robot": "arm", "region": "eu"}
 JOINT = {"topic_name": "/joint_states", "joint_name": "elbow", "quantity": "position"}
 SERVICE = {"service_name": "/arm/health"}
 SYNCHRONIZER_DOWN = {"alertname": "DigitalTwinNodeDown", "job": "synchronization-node"}
+BRIDGE_DOWN = {"alertname": "DigitalTwinNodeDown", "job": "unity-bridge-node"}
 LOST = {"alertname": "TwinLost"}
 
 # Of the first, whether it is silent while the second fires.
 INHIBITIONS: list[tuple[dict[str, str], dict[str, str], bool]] = [
     ({"alertname": "RosNodeMissing", "node_name": "/synchronization_node"}, SYNCHRONIZER_DOWN, True),
+    ({"alertname": "RosNodeMissing", "node_name": "/arm/unity_bridge_node"}, BRIDGE_DOWN, True),
+    ({"alertname": "RosNodeMissing", "node_name": "/synchronization_node"}, BRIDGE_DOWN, False),
     ({"alertname": "RosNodeMissing", "node_name": "/lidar"}, SYNCHRONIZER_DOWN, False),
     ({"alertname": "ServiceUnavailable", "service_name": "/synchronization_node/resync"}, SYNCHRONIZER_DOWN, True),
+    ({"alertname": "ServiceUnavailable", "service_name": "/synchronization_node/resync"}, BRIDGE_DOWN, False),
     ({"alertname": "ServiceUnavailable", "service_name": "/arm/health"}, SYNCHRONIZER_DOWN, False),
     ({"alertname": "TopicWithoutData", "topic_name": "/sync_joint_states"}, SYNCHRONIZER_DOWN, True),
     ({"alertname": "TopicWithoutData", "topic_name": "/joint_states"}, SYNCHRONIZER_DOWN, False),
@@ -282,7 +286,11 @@ INHIBITIONS: list[tuple[dict[str, str], dict[str, str], bool]] = [
     ({"alertname": "DigitalTwinNotMonitored"}, SYNCHRONIZER_DOWN, False),
     ({"alertname": "TwinDiverged"}, LOST, True),
     ({"alertname": "TwinLagHigh"}, LOST, True),
-    ({"alertname": "TopicWithoutData"}, LOST, True),
+    ({"alertname": "TopicWithoutData", "topic_name": "/arm/state", "job": "ros-metrics-exporter"}, LOST, True),
+    ({"alertname": "TopicWithoutData", "topic_name": "/twin/state", "job": "synchronization-node"}, LOST, True),
+    ({"alertname": "TopicStopped", "topic_name": "/arm/joint_states", "job": "monitoring-node"}, LOST, True),
+    ({"alertname": "TopicWithoutData", "topic_name": "/scan", "job": "monitoring-node"}, LOST, False),
+    ({"alertname": "TopicStopped", "topic_name": "/scan", "job": "monitoring-node"}, LOST, False),
     ({"alertname": "TwinDiverged", "robot": "leg"}, LOST, False),
     ({"alertname": "TwinDiverged", "region": "us"}, LOST, False),
     ({"alertname": "TwinDegraded"}, {"alertname": "TwinLagHigh"}, True),
