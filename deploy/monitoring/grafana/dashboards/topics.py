@@ -29,7 +29,7 @@ LATENCY = quantile(0.99, of_topic("ros_transport_latency_seconds_bucket"), *TOPI
 ROUND_TRIP = quantile(0.99, of_all("ros_service_round_trip_seconds_bucket"), "domain", "service_name")
 BYTES = per_second(of_topic("ros_message_bytes_total"))
 WITH_MESSAGES = of_all("ros_topics", 'seen="messages"')
-REFUSED = of_all("ros_topics_refused_total")
+LEFT_OUT = of_all("ros_topics_left_out")
 NODE_UP = of_all("ros_node_up")
 SERVICE_UP = of_all("ros_service_up")
 NOT_OK = topics_not_ok(OF_TOPIC)
@@ -60,10 +60,10 @@ NOW = Section(
             bad_from=1,
         ),
         number(
-            "Topics refused",
+            "Topics left out",
             "none",
-            "Topics that were not watched since the node started, because there were max_topics already.",
-            Query(f"sum({REFUSED})"),
+            "Topics that are not watched now, because there are max_topics already.",
+            Query(f"sum({LEFT_OUT})"),
             bad_from=1,
         ),
         rows(
