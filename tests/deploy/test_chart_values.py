@@ -49,6 +49,8 @@ BAD_VALUES: list[tuple[dict[str, Any], str]] = [
     ({"log": {"level": "verbose"}}, "/log/level"),
     ({"monitoring": {"operator": "maybe"}}, "/monitoring/operator"),
     ({"monitoring": {"interval": "15"}}, "/monitoring/interval"),
+    ({"monitoring": {"interval": "1m", "prometheusConfig": {"enabled": True}}}, "monitoring.interval: 1m .*two scrapes"),
+    ({"monitoring": {"interval": "31s", "operator": "true"}}, "monitoring.interval: 31s .*two scrapes"),
     ({"monitoring": {"alerts": {"thresholds": {"twin_lag": 0.1}}}}, "/monitoring/alerts/thresholds.*twin_lag"),
     ({"monitoring": {"alerts": {"thresholds": {"twin_lag_seconds": "0.1"}}}}, "/alerts/thresholds/twin_lag_seconds"),
     ({"monitoring": {"alerts": {"disabled": ["TwinMising"]}, "prometheusConfig": {"enabled": True}}}, "no alert TwinMising"),

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from documented import table
 from grafana import Dashboard, dashboards
+from program import REPOSITORY
 from rules import alerts, documented_rows, families, metrics_of, recorded
 
 DASHBOARDS = dashboards()
+PAGE = REPOSITORY / "docs" / "dashboards.md"
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS = 24
 
@@ -112,6 +115,18 @@ def test_every_metric_is_one_that_there_is(dashboard: Dashboard) -> None:
     for expression in dashboard.expressions():
         names = families(metrics_of(expression.text))
         assert names and all(any(fnmatch.fnmatch(name, one) for one in known) for name in names), expression
+
+
+def test_every_recorded_series_is_asked_for() -> None:
+    asked = {name for dashboard in DASHBOARDS for one in dashboard.expressions() for name in metrics_of(one.text)}
+    asked |= {name for rule in alerts().values() for name in metrics_of(rule["expr"])}
+    assert recorded().keys() <= asked
+
+
+def test_panels_that_take_buckets_are_those_that_the_page_names() -> None:
+    (row,) = (row for row in table(PAGE, "data source", "what works") if "remote_write" in row[0])
+    taking = {one.panel for dashboard in DASHBOARDS for one in dashboard.expressions() if "_bucket" in one.text}
+    assert set(re.findall(r'"([^"]*)"', row[1])) == taking
 
 
 @each_dashboard

@@ -6,16 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+import yaml
 
 from domain import reserved_domain_id
 from grafana import LABEL_VALUES, Dashboard, Expression, dashboards, substituted
 from monitor import install_mock_nvml
+from program import REPOSITORY
 from prometheus import Prometheus, needs_prometheus
 from rules import groups, metrics_of, rules, selectors_of
 from running_demo import running_demo
 from waiting import wait_until
 
 pytestmark = needs_prometheus
+
+FEDERATION = REPOSITORY / "deploy" / "monitoring" / "prometheus" / "federation.yml"
 
 SCRAPE_INTERVAL = "1s"
 # What Grafana puts in the place of $__rate_interval: four times the time between scrapes.
@@ -71,6 +75,18 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
                 yield server
 
 
+@pytest.fixture(scope="module")
+def central(prometheus: Prometheus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """It takes from the other what federation.yml says, and nothing else."""
+    (job,) = yaml.safe_load(FEDERATION.read_text())["scrape_configs"]
+    for of_its_address in ("scheme", "basic_auth"):
+        del job[of_its_address]
+    job["static_configs"] = [{"targets": [str(prometheus.address)]}]
+    directory = tmp_path_factory.mktemp("central")
+    with Prometheus(directory, interval=SCRAPE_INTERVAL, jobs={job.pop("job_name"): job}) as server:
+        yield server
+
+
 def at_once() -> list[dict[str, Any]]:
     """The groups of rules, with alerts that fire as soon as they have a reason."""
     return [
@@ -99,6 +115,17 @@ def is_not_here(expression: str) -> bool:
 @each_dashboard
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_panel_has_data(prometheus: Prometheus, dashboard: Dashboard, choice: str) -> None:
+    wait_for_data(prometheus, dashboard, choice)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_a_prometheus_of_several_regions_has_what_the_fleet_asks_for(central: Prometheus, choice: str) -> None:
+    (fleet,) = (dashboard for dashboard in dashboards() if dashboard.path.stem == "digital-twin-fleet")
+    wait_for_data(central, fleet, choice)
+    assert not central.query("ros_topic_status"), "it has only what it asks for"
+
+
+def wait_for_data(prometheus: Prometheus, dashboard: Dashboard, choice: str) -> None:
     left = [expression for expression in dashboard.expressions() if not is_not_here(expression.text)]
 
     def all_have() -> bool:

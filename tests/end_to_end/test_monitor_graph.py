@@ -129,12 +129,18 @@ def test_more_topics_than_allowed_are_counted(
         return scrape.get("ros_topics_refused_total", domain=str(domain_id))
 
     scrape = monitor.scrape_until(lambda scrape: refused(scrape) == 2, "two topics refused")
+    assert scrape.value("ros_topics_left_out", domain=str(domain_id)) == 2
     watched = topics_of(scrape, domain_id)
     assert len(watched) == 2
     for talker in talkers:
         if talker.topic in watched:
             robot.silence(talker)
     wait_for_topics(monitor, domain_id, {talker.topic for talker in talkers} - watched)
+    # Those of now: nothing is left out any more, and what was is counted.
+    scrape = monitor.scrape_until(
+        lambda scrape: scrape.get("ros_topics_left_out", domain=str(domain_id)) == 0, "nothing is left out"
+    )
+    assert refused(scrape) == 2
 
 
 def test_a_topic_of_which_something_is_expected_takes_the_place_of_another(

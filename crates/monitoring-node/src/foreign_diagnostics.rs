@@ -15,7 +15,7 @@ use crate::live::{Synchronizer, Synchronizers};
 use crate::losses::Losses;
 use crate::metrics::{SCOPE, Scope, Together, lock};
 use crate::parameters::Settings;
-use crate::refusals::Refusals;
+use crate::refusals::{RefusalFamilies, Refusals};
 
 /// The one type of such topics.
 const TYPE: &str = "diagnostic_msgs/msg/DiagnosticArray";
@@ -44,14 +44,13 @@ pub(crate) struct DiagnosticFamilies {
     rejected: IntCounterVec,
     /// For [`Losses`].
     lost: IntCounterVec,
-    /// By domain.
-    topics_refused: IntCounterVec,
+    topics_refused: RefusalFamilies,
 }
 
 impl DiagnosticFamilies {
     pub(crate) fn register(registry: &Registry, together: &Together) -> Result<Self> {
         let labels = [&SCOPE[..], &["topic_name"]].concat();
-        let (of_topic, of_domain) = (Registrar::new(registry, &labels), Registrar::new(registry, &["domain"]));
+        let of_topic = Registrar::new(registry, &labels);
         let counter = |name: &str, help: &str, more: &[&str]| of_topic.counter(name, help, more);
         let gauge = |name: &str, help: &str, more: &[&str]| {
             of_topic.add(OpenFamily::gauge(name, help, &of_topic.labels(&[&["name", "hardware_id"], more].concat()))?)
@@ -80,10 +79,10 @@ impl DiagnosticFamilies {
                 "Messages of diagnostics missing in the sequence numbers of a publisher.",
                 &[],
             )?,
-            topics_refused: of_domain.counter(
-                "ros_diagnostics_topics_refused_total",
+            topics_refused: RefusalFamilies::register(
+                registry,
+                "ros_diagnostics_topics",
                 "Topics of diagnostics that are not read, since there are too many.",
-                &[],
             )?,
         })
     }

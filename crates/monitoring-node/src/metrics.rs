@@ -8,6 +8,8 @@ use ros_observer::{QosEvents, QosPolicy};
 use stream_statistics::StampClock;
 use topic_watch::{Forget, Registrar, TopicMetrics, TopicStatus};
 
+use crate::refusals::RefusalFamilies;
+
 /// The labels that come before `topic_name` or `node_name`.
 pub(crate) const SCOPE: [&str; 2] = ["domain", "robot"];
 
@@ -61,7 +63,7 @@ pub(crate) struct Families {
     /// Topics that are watched, by what is seen of them.
     pub(crate) topics: IntGaugeVec,
     /// Topics that are not watched because there are too many.
-    pub(crate) refused: IntCounterVec,
+    pub(crate) refused: RefusalFamilies,
 }
 
 /// The children of one topic. Cheap to clone; clones count into the same.
@@ -151,10 +153,10 @@ impl Families {
                 "Topics, by what is seen of them: messages, or the graph alone.",
                 &["seen"],
             )?,
-            refused: of_domain.counter(
-                "ros_topics_refused_total",
-                "Topics that were not watched, since there are too many.",
-                &[],
+            refused: RefusalFamilies::register(
+                registry,
+                "ros_topics",
+                "Topics that are not watched, since there are too many.",
             )?,
         })
     }

@@ -14,7 +14,7 @@ use topic_watch::{Forget, Registrar};
 use crate::metrics::{OptionalGauge, SCOPE, Scope, Together, lock, raise_to};
 use crate::parameters::Settings;
 use crate::processes::{Participant, Processes, Use};
-use crate::refusals::Refusals;
+use crate::refusals::{RefusalFamilies, Refusals};
 
 /// Topics that every node publishes to: one of them at least, unless it was told not to.
 const ROSTERS: [&str; 2] = ["/parameter_events", "/rosout"];
@@ -34,13 +34,13 @@ pub(crate) struct NodeFamilies {
     topics: IntGaugeVec,
     cpu: CounterVec,
     memory: GaugeVec,
-    refused: IntCounterVec,
+    refused: RefusalFamilies,
 }
 
 impl NodeFamilies {
     pub(crate) fn register(registry: &Registry, together: &Together) -> Result<Self> {
         let labels = [&SCOPE[..], &["node_name"]].concat();
-        let (of_node, of_domain) = (Registrar::new(registry, &labels), Registrar::new(registry, &["domain"]));
+        let of_node = Registrar::new(registry, &labels);
         let gauge = |name: &str, help: &str, more: &[&str]| of_node.integer_gauge(name, help, more);
         Ok(Self {
             together: Arc::clone(together),
@@ -66,10 +66,10 @@ impl NodeFamilies {
                 "Resident memory of the node's process, where it runs on this host.",
                 &[],
             )?,
-            refused: of_domain.counter(
-                "ros_nodes_refused_total",
+            refused: RefusalFamilies::register(
+                registry,
+                "ros_nodes",
                 "Nodes that are not shown, since there are too many.",
-                &[],
             )?,
         })
     }
@@ -148,12 +148,12 @@ impl Nodes {
         let required: BTreeSet<&String> = settings.mandatory_nodes.iter().collect();
         let names: BTreeSet<String> =
             instances.keys().chain(self.known.keys()).chain(required.iter().copied()).cloned().collect();
-        self.beyond.keep(|name| instances.contains_key(name));
         // Those that are missed come first: the others must not take their places.
         let (missed, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| required.contains(name));
+        let mut beyond = BTreeSet::new();
         for name in missed.into_iter().chain(others) {
             if !self.known.contains_key(&name) && self.known.len() >= NODES_MAX {
-                self.beyond.refuse(&name);
+                beyond.insert(name);
                 continue;
             }
             let count = instances.get(&name).copied().unwrap_or(0);
@@ -164,6 +164,7 @@ impl Nodes {
             known.roles = if count == 0 { [0; ROLES.len()] } else { roles(node, &name) };
             self.show(&name, &scope_of(&name));
         }
+        self.beyond.refuse_only(&beyond);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use topic_watch::{Forget, Registrar};
 
 use crate::metrics::{SCOPE, Scope};
 use crate::parameters::Settings;
-use crate::refusals::Refusals;
+use crate::refusals::{RefusalFamilies, Refusals};
 
 const ROUND_TRIP_BUCKETS_SECONDS: &[f64] =
     &[2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
@@ -29,7 +29,7 @@ pub(crate) struct ServiceFamilies {
     round_trip: HistogramVec,
     timeouts: IntCounterVec,
     unsuccessful: IntCounterVec,
-    refused: IntCounterVec,
+    refused: RefusalFamilies,
 }
 
 /// The children of one service.
@@ -44,7 +44,7 @@ struct ServiceMetrics {
 impl ServiceFamilies {
     pub(crate) fn register(registry: &Registry) -> Result<Self> {
         let labels = [&SCOPE[..], &[SERVICE]].concat();
-        let (of_service, of_domain) = (Registrar::new(registry, &labels), Registrar::new(registry, &["domain"]));
+        let of_service = Registrar::new(registry, &labels);
         let counter = |name: &str, help: &str| of_service.counter(name, help, &[]);
         Ok(Self {
             up: of_service.integer_gauge("ros_service_up", "1 while somebody offers the service.", &[])?,
@@ -55,10 +55,10 @@ impl ServiceFamilies {
             )?,
             timeouts: counter("ros_service_timeouts_total", "Requests that were not answered in time.")?,
             unsuccessful: counter("ros_service_unsuccessful_total", "Responses that told of no success.")?,
-            refused: of_domain.counter(
-                "ros_services_refused_total",
+            refused: RefusalFamilies::register(
+                registry,
+                "ros_services",
                 "Services that are not asked, since there are too many.",
-                &[],
             )?,
         })
     }
@@ -216,17 +216,19 @@ impl Services {
                 known.gone_since.is_some_and(|since| now.saturating_duration_since(since) >= settings.forget_after);
             is_named(name) || (settings.service_patterns.matches(name) && !is_gone)
         });
-        self.beyond.keep(|name| offered.contains_key(name));
         let matched = offered.keys().filter(|name| settings.service_patterns.matches(name));
         let wanted: BTreeSet<&String> = settings.services.iter().chain(matched).chain(self.known.keys()).collect();
         // Those that are named come first: the others must not take their places.
         let (named, others): (Vec<_>, Vec<_>) = wanted.into_iter().cloned().partition(|name| is_named(name));
+        let mut beyond = BTreeSet::new();
         for name in named.into_iter().chain(others) {
             let types = offered.get(&name).map(|types| types.iter().collect::<Vec<_>>()).unwrap_or_default();
-            if let Some(known) = self.admitted(&name, &scope_of(&name)) {
-                known.update(node, spinner, &name, &types, now);
+            match self.admitted(&name, &scope_of(&name)) {
+                Some(known) => known.update(node, spinner, &name, &types, now),
+                None => _ = beyond.insert(name),
             }
         }
+        self.beyond.refuse_only(&beyond);
         Ok(())
     }
 
@@ -245,7 +247,6 @@ impl Services {
     fn admitted(&mut self, name: &str, scope: &Scope) -> Option<&mut Known> {
         if !self.known.contains_key(name) {
             if self.known.len() >= SERVICES_MAX {
-                self.beyond.refuse(name);
                 return None;
             }
             let metrics = self.families.of_service(scope, name);

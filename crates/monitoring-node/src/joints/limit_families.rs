@@ -8,6 +8,7 @@ use prometheus::{IntCounterVec, IntGaugeVec, Registry, Result};
 use topic_watch::{Forget, OpenFamily, Registrar};
 
 use crate::metrics::{SCOPE, Scope, Together};
+use crate::refusals::RefusalFamilies;
 
 /// Every family of metrics of joint limits.
 pub(crate) struct LimitFamilies {
@@ -30,14 +31,14 @@ pub(crate) struct LimitFamilies {
     /// For [`crate::losses::Losses`].
     pub(crate) commands_lost: IntCounterVec,
     /// Topics that are not followed because there are too many.
-    pub(crate) refused: IntCounterVec,
+    pub(crate) refused: RefusalFamilies,
 }
 
 impl LimitFamilies {
     #[allow(clippy::too_many_lines, reason = "a list of families, each told in full")]
     pub(crate) fn register(registry: &Registry, together: &Together) -> Result<Self> {
         let labels = [&SCOPE[..], &["topic_name"]].concat();
-        let (of_topic, of_domain) = (Registrar::new(registry, &labels), Registrar::new(registry, &["domain"]));
+        let of_topic = Registrar::new(registry, &labels);
         let counter = |name: &str, help: &str, more: &[&str]| of_topic.counter(name, help, more);
         let gauge = |name: &str, help: &str, more: &[&str]| {
             of_topic.add(OpenFamily::gauge(name, help, &of_topic.labels(&[&["joint_name"], more].concat()))?)
@@ -97,10 +98,10 @@ impl LimitFamilies {
                 "Commands to joints missing in the sequence numbers of a publisher.",
                 &[],
             )?,
-            refused: of_domain.counter(
-                "ros_robot_topics_refused_total",
+            refused: RefusalFamilies::register(
+                registry,
+                "ros_robot_topics",
                 "Descriptions and topics of commands that are not followed, since there are too many.",
-                &[],
             )?,
         })
     }

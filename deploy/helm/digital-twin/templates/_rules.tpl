@@ -57,3 +57,12 @@ Thresholds and targets have its namespace: there may be another release with oth
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* Rules look at the last minute, in which there have to be two scrapes: else they never fire, and nobody is told. */}}
+{{- define "digital-twin.scrapeInterval" -}}
+{{- $interval := .Values.monitoring.interval -}}
+{{- if not (regexMatch "^([1-9]|[12][0-9]|30)s$|^[1-9][0-9]{1,3}ms$" $interval) -}}
+{{- fail (printf "monitoring.interval: %s is not between 10ms and 30s, as 15s: rules that look at the last minute need two scrapes in it" $interval) -}}
+{{- end -}}
+{{- $interval -}}
+{{- end -}}

@@ -30,6 +30,12 @@ def alerts() -> Mapping[str, Mapping[str, Any]]:
     return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
+def threshold(name: str) -> float:
+    """What alerts compare with, unless it was changed: for colours, which cannot ask Prometheus."""
+    (expression,) = (rule["expr"] for rule in rules() if rule.get("record") == f"digital_twin:{name}:threshold")
+    return float(expression.removeprefix("vector(").removesuffix(")"))
+
+
 def firing() -> str:
     """What is firing of these, and not of others that the same Prometheus has."""
     names = "|".join(sorted(alerts()))

@@ -1,4 +1,4 @@
-"""All robots, a row for each: where to look next."""
+"""All robots, a row for each: where to look next. It asks for no more than federation.yml takes."""
 
 from .alerts import firing, runbook
 from .frame import Frame, Section
@@ -10,10 +10,9 @@ from .promql import (
     counted,
     greatest,
     number_of_state,
-    per_second,
     placed,
+    recorded,
     select,
-    topics_not_ok,
     total,
 )
 from .robot import UID as ROBOT_UID
@@ -23,8 +22,11 @@ UP = select("up", *NODES)
 STATE = select("ros_twin_state", SYNCHRONIZER)
 IN_STEP = select("ros_twin_state", SYNCHRONIZER, where='state="SYNCED"')
 AT_FAULT = select("ros_twin_state", SYNCHRONIZER, where='state=~"DEGRADED|DIVERGED|LOST|STOPPED"')
-TOPICS_NOT_OK = topics_not_ok()
-LOST = per_second(select("ros_messages_lost_total", MONITOR))
+IN_STEP_SHARE = recorded("robot:ros_twin_synced:ratio_1h")
+NODES_UP = recorded("robot:digital_twin_nodes_up:ratio")
+TOPICS_NOT_OK = recorded("robot_status:ros_topics:count", 'status!="ok"')
+MESSAGES = select("robot_topic:ros_messages:rate1m", MONITOR)
+LOST = recorded("robot:ros_messages_lost:rate1m")
 WORST_ERROR = select("ros_twin_worst_error", SYNCHRONIZER)
 LAG = select("ros_twin_lag_seconds", SYNCHRONIZER)
 
@@ -75,6 +77,7 @@ NOW = Section(
                 Column("", placed(f"{greatest(STATE, 'state')} == 1")),
                 Column("Nodes up", placed(total(UP))),
                 Column("Without answer", placed(f"{counted(UP)} - {total(UP)}"), fault=1),
+                Column("In step, last hour", placed(greatest(IN_STEP_SHARE)), "percentunit"),
                 Column("Topics not ok", placed(total(TOPICS_NOT_OK)), fault=1),
                 Column("Lost", placed(total(LOST)), "mps"),
                 Column("Joint farthest off", placed(greatest(WORST_ERROR)), "suffix: rad or m"),
@@ -110,8 +113,8 @@ OVER_TIME = Section(
         lines(
             "Nodes up",
             "percentunit",
-            "Share of the nodes of a region that answer Prometheus.",
-            Query(f"sum by (region) ({UP}) / count by (region) ({UP})", "{{region}}"),
+            "Share of the nodes of a robot that answer Prometheus.",
+            Query(greatest(NODES_UP), "{{region}} {{robot}}"),
             minimum=0,
         ),
         lines(
@@ -134,6 +137,13 @@ OVER_TIME = Section(
             "By how much each twin is behind its robot. No line where no motion shows it.",
             Query(greatest(LAG), "{{region}} {{robot}}"),
             threshold="twin_lag_seconds",
+        ),
+        lines(
+            "Messages",
+            "mps",
+            "Messages that monitoring_node receives, on all topics of a robot.",
+            Query(total(MESSAGES), "{{region}} {{robot}}"),
+            minimum=0,
         ),
         lines(
             "Messages lost",

@@ -27,6 +27,11 @@ def select(metric: str, *jobs: str, where: str = "") -> str:
     return f"{metric}{{{matchers(job, ROBOT, where)}}}"
 
 
+def recorded(series: str, where: str = "") -> str:
+    """What a rule records of robots, whatever the job: so that a Prometheus which has nothing else can be asked too."""
+    return f"{series}{{{matchers(ROBOT, where)}}}"
+
+
 def per_second(series: str) -> str:
     return f"rate({series}[$__rate_interval])"
 
@@ -59,10 +64,14 @@ def number_of_state(states: Iterable[str], metric: str, job: str, label: str, *l
 
 
 def topics_not_ok(where: str = "") -> str:
-    """1 for each topic that is not as it should be, else 0. Nobody has to publish a topic of which nothing is expected."""
+    """1 for each state that a topic should not be in and is in, else 0.
+
+    Of a topic of which nothing is expected, nobody has to publish it, nor has its type to be installed.
+    """
     faults = select("ros_topic_status", MONITOR, where=matchers('status!~"ok|graph_only|no_publisher"', where))
-    without_publisher = select("ros_topic_status", MONITOR, where=matchers('status="no_publisher"', where))
-    return f"{faults} or {without_publisher} * ignoring (status) {select('ros_topic_expected', MONITOR, where=where)}"
+    unseen = select("ros_topic_status", MONITOR, where=matchers('status=~"graph_only|no_publisher"', where))
+    expected = select("ros_topic_expected", MONITOR, where=where)
+    return f"{faults} or {unseen} * ignoring (status) group_left () {expected}"
 
 
 def placed(expression: str) -> str:

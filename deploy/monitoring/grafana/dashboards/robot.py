@@ -1,6 +1,7 @@
 """One robot: its joints, how its joint states come, its limits."""
 
 from . import processes
+from .alerts import threshold
 from .frame import Frame, Section, Variable
 from .panels import Query, bars, lines, number, timeline
 from .promql import EXPORTER, MONITOR, greatest, number_of_state, per_second, quantile, select, total
@@ -19,6 +20,7 @@ LOST = per_second(select("ros_messages_lost_total", EXPORTER, where=OF_TOPIC))
 REJECTED = per_second(select("ros_messages_rejected_total", EXPORTER, where=OF_TOPIC))
 MARGIN = select("ros_joint_limit_margin_ratio", MONITOR, where=OF_JOINT)
 BEYOND = per_second(select("ros_joint_limit_violation_seconds_total", MONITOR, where=OF_JOINT))
+MARGIN_MIN = threshold("joint_limit_margin_ratio")
 IS_FROZEN = select("ros_joint_frozen", MONITOR, where=OF_JOINT)
 
 
@@ -38,7 +40,7 @@ NOW = Section(
             "percentunit",
             "Of all joints and limits, how much is left as a share of what is allowed: below zero, a limit is passed.",
             Query(f"min({MARGIN})"),
-            bad_below=0.05,
+            bad_below=MARGIN_MIN,
         ),
         number("Frozen joints", "none", "Joints that stand still and should not.", Query(f"sum({IS_FROZEN})"), bad_from=1),
     ],
@@ -112,13 +114,14 @@ MESSAGE_FLOW = Section(
         lines(
             "Age of messages on arrival",
             "s",
-            "By the stamps in their headers: half of the messages, and 99 of 100, are no older than this.",
-            *(
-                Query(
-                    quantile(share, select("ros_message_age_seconds_bucket", EXPORTER, where=OF_TOPIC), "topic_name"),
-                    f"{TOPIC} {name}",
-                )
-                for share, name in ((0.5, "median"), (0.99, "99 %"))
+            "By the stamps in their headers: half of the messages now, and 99 of 100 of 5 minutes, are no older than this.",
+            Query(
+                quantile(0.5, select("ros_message_age_seconds_bucket", EXPORTER, where=OF_TOPIC), "topic_name"),
+                f"{TOPIC} median",
+            ),
+            Query(
+                greatest(select("robot_topic:ros_message_age_seconds:p99_5m", EXPORTER, where=OF_TOPIC), "topic_name"),
+                f"{TOPIC} 99 %",
             ),
             minimum=0,
         ),
@@ -135,7 +138,7 @@ LIMITS = Section(
             "velocity or effort.",
             Query(f"min by (region, robot, joint_name, quantity) ({MARGIN})", "{{robot}} {{joint_name}} {{quantity}}"),
             fault_below=0,
-            warn_below=0.1,
+            warn_below=MARGIN_MIN,
         ),
         lines(
             "Margins",
@@ -149,8 +152,8 @@ LIMITS = Section(
         lines(
             "Beyond a limit",
             "percentunit",
-            "Share of the time that a joint is beyond a limit, seen in every message.",
-            Query(total(BEYOND, "joint_name", "quantity"), "{{robot}} {{joint_name}} {{quantity}}"),
+            "Share of the time that a joint is beyond a limit, seen in every message, of robot or twin: the greater.",
+            Query(greatest(BEYOND, "joint_name", "quantity"), "{{robot}} {{joint_name}} {{quantity}}"),
             minimum=0,
         ),
         timeline(

@@ -2,7 +2,7 @@
 
 from .frame import Frame, Section, Variable
 from .panels import Column, Query, lines, number, rows, timeline
-from .promql import MONITOR, greatest, number_of_state, per_second, quantile, select, topics_not_ok, total
+from .promql import MONITOR, greatest, number_of_state, per_second, recorded, select, topics_not_ok, total
 from .states import DIAGNOSTIC_LEVELS, EXPECTED, TOPIC_STATUSES, UP
 
 OF_TOPIC = 'topic_name=~"$topic"'
@@ -25,11 +25,12 @@ def of_all(metric: str, where: str = "") -> str:
 RATE = of_topic("ros_topic_rate_hertz")
 LOST = per_second(of_topic("ros_messages_lost_total"))
 STATUS = of_topic("ros_topic_status")
-LATENCY = quantile(0.99, of_topic("ros_transport_latency_seconds_bucket"), *TOPIC_LABELS)
-ROUND_TRIP = quantile(0.99, of_all("ros_service_round_trip_seconds_bucket"), "domain", "service_name")
+LATENCY = greatest(of_topic("robot_topic:ros_transport_latency_seconds:p99_5m"), *TOPIC_LABELS)
+AGE_ON_ARRIVAL = greatest(of_topic("robot_topic:ros_message_age_seconds:p99_5m"), *TOPIC_LABELS)
+ROUND_TRIP = greatest(recorded("robot_service:ros_service_round_trip_seconds:p95_5m"), "domain", "service_name")
 BYTES = per_second(of_topic("ros_message_bytes_total"))
 WITH_MESSAGES = of_all("ros_topics", 'seen="messages"')
-REFUSED = of_all("ros_topics_refused_total")
+LEFT_OUT = of_all("ros_topics_left_out")
 NODE_UP = of_all("ros_node_up")
 SERVICE_UP = of_all("ros_service_up")
 NOT_OK = topics_not_ok(OF_TOPIC)
@@ -60,10 +61,10 @@ NOW = Section(
             bad_from=1,
         ),
         number(
-            "Topics refused",
+            "Topics left out",
             "none",
-            "Topics that were not watched since the node started, because there were max_topics already.",
-            Query(f"sum({REFUSED})"),
+            "Topics that are not watched now, because there are max_topics already.",
+            Query(f"sum({LEFT_OUT})"),
             bad_from=1,
         ),
         rows(
@@ -120,15 +121,15 @@ FLOW = Section(
         lines(
             "Latency",
             "s",
-            "From publishing to receiving, by the clocks of both hosts: 99 of 100 messages take no longer.",
+            "From publishing to receiving, by the clocks of both hosts: 99 of 100 messages of 5 minutes took no longer.",
             Query(LATENCY, TOPIC),
             minimum=0,
         ),
         lines(
             "Age on arrival",
             "s",
-            "By the stamps of messages and the clock that made them: 99 of 100 are no older.",
-            Query(quantile(0.99, of_topic("ros_message_age_seconds_bucket"), *TOPIC_LABELS), TOPIC),
+            "By the stamps of messages and the clock that made them: 99 of 100 of 5 minutes were no older.",
+            Query(AGE_ON_ARRIVAL, TOPIC),
             minimum=0,
         ),
         lines(
@@ -200,7 +201,7 @@ NODES_AND_SERVICES = Section(
         lines(
             "Round trip of services",
             "s",
-            "From a request to its response: 99 of 100 take no longer.",
+            "From a request to its response: 19 of 20 in 5 minutes took no longer.",
             Query(ROUND_TRIP, SERVICE),
             minimum=0,
             threshold="service_round_trip_seconds",
