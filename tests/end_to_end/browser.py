@@ -27,7 +27,17 @@ FLAGS = [
     "about:blank",
 ]
 
-KEY_CODES = {"ArrowDown": 40, "ArrowUp": 38, "ArrowRight": 39, "Enter": 13, "Escape": 27, "Tab": 9, "Home": 36}
+KEY_CODES = {
+    "ArrowDown": 40,
+    "ArrowLeft": 37,
+    "ArrowRight": 39,
+    "ArrowUp": 38,
+    "End": 35,
+    "Enter": 13,
+    "Escape": 27,
+    "Home": 36,
+    "Tab": 9,
+}
 
 
 def is_there() -> bool:
