@@ -86,8 +86,6 @@ def measure_once(settings, fill_seconds, record_seconds):
             stack.enter_context(Load(bench, domain_id, topic=topic, **options))
         for follower in followers:
             follower.wait_for_messages()
-        time.sleep(settings.window_seconds)
-        (unseen,) = processors_used([node], record_seconds)
         chromium = stack.enter_context(browser())
         page = chromium.open(f"http://{address_of(node)}/live")
         page.wait_until(IS_FULL, "all topics and joints")
@@ -95,7 +93,11 @@ def measure_once(settings, fill_seconds, record_seconds):
         views = {name: record(page, node, view, record_seconds) for name, view in VIEWS.items()}
         if page.complaints:
             raise BenchError(f"the live page complains: {page.complaints[0]}")
-        return {"unseen_processors": unseen, "event_bytes": event_bytes(node), "views": views}
+        size = event_bytes(node)
+        page.close()
+        time.sleep(settings.window_seconds)
+        (unseen,) = processors_used([node], record_seconds)
+        return {"unseen_processors": unseen, "event_bytes": size, "views": views}
 
 
 def record(page, node, view, seconds):
