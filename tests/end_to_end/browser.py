@@ -148,9 +148,14 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait_until(self, expression: str, what: str) -> Any:
+    def wait_until(self, expression: str, what: str, *, timeout_s: float = TIMEOUT_S) -> Any:
         """Waits until an expression is truthy; returns its value."""
-        return wait_until(lambda: self.evaluate(expression), what, details=lambda: self.text() + str(self.complaints))
+        return wait_until(
+            lambda: self.evaluate(expression),
+            what,
+            timeout_s=timeout_s,
+            details=lambda: self.text() + str(self.complaints),
+        )
 
     def text(self) -> str:
         return str(self.evaluate("document.body.innerText"))
