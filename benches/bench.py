@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from interference import Interference
-from measurements import bridge, cpu, latency, max_rate, scrape, soak, start, synchronize, watch
+from measurements import bridge, cpu, latency, live, max_rate, scrape, soak, start, synchronize, watch
 from measurements.settings import CONTENDERS, Settings
 from processes import Bench, BenchError
 
@@ -29,6 +29,7 @@ MEASUREMENTS = {
     "watch": watch,
     "synchronize": synchronize,
     "bridge": bridge,
+    "live": live,
 }
 
 

@@ -27,7 +27,17 @@ FLAGS = [
     "about:blank",
 ]
 
-KEY_CODES = {"ArrowDown": 40, "ArrowUp": 38, "ArrowRight": 39, "Enter": 13, "Escape": 27, "Tab": 9, "Home": 36}
+KEY_CODES = {
+    "ArrowDown": 40,
+    "ArrowLeft": 37,
+    "ArrowRight": 39,
+    "ArrowUp": 38,
+    "End": 35,
+    "Enter": 13,
+    "Escape": 27,
+    "Home": 36,
+    "Tab": 9,
+}
 
 
 def is_there() -> bool:
@@ -138,9 +148,14 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait_until(self, expression: str, what: str) -> Any:
+    def wait_until(self, expression: str, what: str, *, timeout_s: float = TIMEOUT_S) -> Any:
         """Waits until an expression is truthy; returns its value."""
-        return wait_until(lambda: self.evaluate(expression), what, details=lambda: self.text() + str(self.complaints))
+        return wait_until(
+            lambda: self.evaluate(expression),
+            what,
+            timeout_s=timeout_s,
+            details=lambda: self.text() + str(self.complaints),
+        )
 
     def text(self) -> str:
         return str(self.evaluate("document.body.innerText"))

@@ -13,11 +13,15 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::connection::{self, Stopping};
+use crate::events::Events;
 use crate::metrics::Closed;
 use crate::request::Responder;
 
 /// After a failed accept: file descriptors do not come back sooner for being asked for all the time.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+
+/// After a panic of what makes the events: what fails each time is not tried and told of all the time.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Accepts until `shutdown`, then lets what runs finish for as long as the limits say.
 pub(crate) async fn run(listeners: Vec<TcpListener>, responder: Arc<Responder>, shutdown: impl Future<Output = ()>) {
@@ -27,9 +31,7 @@ pub(crate) async fn run(listeners: Vec<TcpListener>, responder: Arc<Responder>, 
     // Ends when it is dropped.
     let mut event_maker = JoinSet::new();
     let events = responder.events();
-    if let Some(events) = events.clone() {
-        event_maker.spawn(async move { events.run().await });
-    }
+    event_maker.spawn(make_events(events.clone(), Duration::ZERO));
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
@@ -50,6 +52,10 @@ pub(crate) async fn run(listeners: Vec<TcpListener>, responder: Arc<Responder>, 
                 }
             },
             Some(ended) = connections.join_next() => report_panic(ended),
+            Some(Err(error)) = event_maker.join_next() => {
+                tracing::error!(%error, "what makes the events of the live page panicked; it is started again");
+                event_maker.spawn(make_events(events.clone(), PAUSE_AFTER_PANIC));
+            }
         }
         show_count(&connections, &responder);
     }
@@ -59,6 +65,13 @@ pub(crate) async fn run(listeners: Vec<TcpListener>, responder: Arc<Responder>, 
         events.end();
     }
     drain(connections, &responder).await;
+}
+
+/// Makes events for ever, after a pause; nothing where there is no live page.
+async fn make_events(events: Option<Arc<Events>>, pause: Duration) {
+    let Some(events) = events else { return };
+    sleep(pause).await;
+    events.run().await;
 }
 
 /// The next connection of whichever listener has one.

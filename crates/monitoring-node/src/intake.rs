@@ -138,6 +138,11 @@ impl Intake {
     /// Counts all that is to be known of a serialized message.
     pub(crate) fn take(&mut self, message: &[u8], info: &MessageInfo) {
         let arrival = Instant::now();
+        self.take_at(arrival, message, info);
+        self.metrics.shared.processing.observe(arrival.elapsed().as_secs_f64());
+    }
+
+    fn take_at(&mut self, arrival: Instant, message: &[u8], info: &MessageInfo) {
         let arrival_ns = self.clock.nanoseconds(arrival);
         let arrived = self.arrivals.count(arrival_ns, info);
         if let Some(interval_seconds) = arrived.interval_seconds {
@@ -161,7 +166,6 @@ impl Intake {
             joints.take(message, arrival_ns);
         }
         self.latest.messages.add(arrival_ns);
-        self.metrics.shared.processing.observe(arrival.elapsed().as_secs_f64());
     }
 
     fn read_stamp(&mut self, message: &[u8], info: &MessageInfo) {
@@ -199,6 +203,8 @@ fn wall_ns(info: &MessageInfo) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use allocation_counter::measure;
     use prometheus::Registry;
     use ros_observer::Gid;
@@ -291,12 +297,13 @@ mod tests {
     #[test]
     fn jitter_begins_anew_without_the_pause_before() {
         let mut intake = intake(false);
-        (1..=3).for_each(|sequence| intake.take(&message(1), &info(sequence)));
-        // The pause is what is tested.
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        intake.latest.is_reset.store(true, Ordering::Relaxed);
-        (4..=6).for_each(|sequence| intake.take(&message(1), &info(sequence)));
-        assert!(intake.latest.jitter_seconds() < 0.2 / 16.0, "{}", intake.latest.jitter_seconds());
+        let began = Instant::now();
+        let latest = Arc::clone(&intake.latest);
+        let mut take = |at_ms| intake.take_at(began + Duration::from_millis(at_ms), &message(1), &info(at_ms));
+        [10, 20, 30].into_iter().for_each(&mut take);
+        latest.is_reset.store(true, Ordering::Relaxed);
+        [230, 240, 250].into_iter().for_each(take);
+        assert!(latest.jitter_seconds() < 1e-9, "{}", latest.jitter_seconds());
     }
 
     #[test]

@@ -144,6 +144,11 @@ impl Report {
     pub(crate) fn is_alarm(&self) -> bool {
         self.status != TopicStatus::Ok && !self.is_in_grace
     }
+
+    /// Whether nobody publishes a topic of which nothing is expected: whoever subscribes to `/goal` has such a one.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.status == TopicStatus::NoPublisher && !self.expectation.is_required
+    }
 }
 
 impl Endpoints {

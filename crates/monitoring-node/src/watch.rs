@@ -1,6 +1,7 @@
 //! One ROS domain: which topics there are, and who looks at them when.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,12 +44,23 @@ pub(crate) struct Known {
     pub(crate) synchronizers: Vec<Synchronizer>,
 }
 
-/// What is known of a domain, for those who ask from other threads.
+/// What is known of a domain, for those who ask from other threads: whoever reads it, for however long, keeps nobody waiting.
 #[derive(Clone, Default)]
-pub(crate) struct Reports(Arc<Mutex<Known>>);
+pub(crate) struct Reports(Arc<Mutex<Arc<Known>>>);
 
 impl Reports {
-    pub(crate) fn read(&self) -> MutexGuard<'_, Known> {
+    /// As of the last look.
+    pub(crate) fn read(&self) -> Arc<Known> {
+        Arc::clone(&self.lock())
+    }
+
+    fn write(&self, known: Known) {
+        let known = Arc::new(known);
+        // What was known before is dropped when the lock is free again.
+        let _before = mem::replace(&mut *self.lock(), known);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -196,7 +208,7 @@ impl Domain {
         let has_changed = self.look_at_topics(now);
         let known = self.known(now);
         self.diagnostics.tell(has_changed, now, |node| statuses(&known, node));
-        *self.reports.read() = known;
+        self.reports.write(known);
         // Last, so that the thread waits for the answers next.
         self.services.look(self.settings.service_period, self.settings.service_timeout, now);
     }
@@ -366,11 +378,10 @@ impl Domain {
 fn log(before: TopicStatus, was_alarm: bool, report: &Report) {
     let Report { name, status, reason, .. } = report;
     let (from, to) = (before.name(), status.name());
-    let is_idle = *status == TopicStatus::NoPublisher && !report.expectation.is_required;
     match (before != *status, report.is_alarm()) {
         (true, true) => tracing::warn!(topic = name, from, to, reason, "the state has changed"),
         (true, false) => tracing::info!(topic = name, from, to, reason, "the state has changed"),
-        (false, true) if !(was_alarm || is_idle) => {
+        (false, true) if !(was_alarm || report.is_idle()) => {
             tracing::warn!(topic = name, status = to, reason, "the grace is over");
         }
         (false, _) => {}
@@ -388,4 +399,17 @@ fn started_at_ns() -> i64 {
     let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
     let seconds = uptime.split(' ').next().and_then(|seconds| seconds.parse::<f64>().ok());
     seconds.map_or(0, |seconds| node_runtime::system_time_ns() - (seconds * 1e9) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reads_what_is_known_keeps_nobody_waiting() {
+        let reports = Reports::default();
+        let known = reports.read();
+        reports.write(Known { domain: "7".to_owned(), ..Known::default() });
+        assert_eq!((&*known.domain, &*reports.read().domain), ("", "7"));
+    }
 }

@@ -1,7 +1,7 @@
 //! An exporter to serve, and its server while it runs.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub struct App {
     pub padding_bytes: AtomicUsize,
     /// Events that were made.
     pub events: AtomicUsize,
+    /// Whether the next event is a panic.
+    pub panics: AtomicBool,
     pub not_ready: Mutex<Option<String>>,
     pub not_alive: Mutex<Option<String>>,
 }
@@ -40,6 +42,7 @@ impl Scrape for App {
 
 impl EventSource for App {
     fn write_event(&self, out: &mut Vec<u8>) {
+        assert!(!self.panics.swap(false, Ordering::Relaxed), "a panic, as the test asks for");
         let number = self.events.fetch_add(1, Ordering::Relaxed) + 1;
         out.extend_from_slice(number.to_string().as_bytes());
         out.resize(out.len() + self.padding_bytes.load(Ordering::Relaxed), b'#');

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use joint_state::{Board, Snapshot};
+use joint_state::Snapshot;
 use serde::Serialize;
 
 use super::synchronizer::Synchronizer;
@@ -11,14 +11,14 @@ use crate::topic::{Arriving, Report};
 use crate::watch::Known;
 
 /// Joints that one event tells of.
-const JOINTS_MAX: usize = 2000;
+pub(super) const JOINTS_MAX: usize = 2000;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Event<'a> {
     /// Since when a ROS thread has not turned, and so nothing of a topic's status is news.
     pub(crate) silent_seconds: f64,
     pub(crate) domains: Vec<DomainEvent<'a>>,
-    /// Joints beyond the limit.
+    /// Joints beyond the limit, at least.
     pub(crate) joints_left_out: usize,
 }
 
@@ -38,6 +38,7 @@ struct TopicEvent<'a> {
     message_type: &'a str,
     status: &'static str,
     reason: &'a str,
+    /// Whether it is shown as wrong.
     is_alarm: bool,
     publishers: usize,
     subscriptions: usize,
@@ -69,7 +70,14 @@ struct SynchronizerEvent<'a> {
 }
 
 impl<'a> Event<'a> {
-    pub(crate) fn new(known: impl Iterator<Item = &'a Known>, silent_seconds: f64, now: Instant, now_ns: u64) -> Self {
+    /// `snapshot` is one that is filled anew for each topic.
+    pub(crate) fn new(
+        known: impl Iterator<Item = &'a Known>,
+        snapshot: &mut Snapshot,
+        silent_seconds: f64,
+        now: Instant,
+        now_ns: u64,
+    ) -> Self {
         let mut event = Self { silent_seconds, domains: Vec::new(), joints_left_out: 0 };
         let mut room = JOINTS_MAX;
         for known in known {
@@ -77,9 +85,10 @@ impl<'a> Event<'a> {
             for (report, arriving) in known.topics.iter().zip(&known.arriving) {
                 topics.push(TopicEvent::new(report, arriving, now_ns));
                 let Some(board) = &arriving.joints else { continue };
-                let (of_topic, left_out) = read_joints(&report.name, board, now_ns, room);
+                board.snapshot(now_ns, snapshot);
+                let of_topic = JointsEvent::new(&report.name, snapshot, room);
                 room -= of_topic.names.len();
-                event.joints_left_out += left_out;
+                event.joints_left_out += snapshot.samples.len() - of_topic.names.len();
                 joints.push(of_topic);
             }
             event.domains.push(DomainEvent {
@@ -100,13 +109,27 @@ impl<'a> TopicEvent<'a> {
             message_type: &report.message_type,
             status: report.status.name(),
             reason: &report.reason,
-            is_alarm: report.is_alarm(),
+            is_alarm: report.is_alarm() && !report.is_idle(),
             publishers: report.publishers,
             subscriptions: report.subscriptions,
             rate_hz: report.rate_hz.and_then(rounded),
             age_seconds: arriving.age_ns(now_ns).and_then(seconds),
             lost: report.lost,
         }
+    }
+}
+
+impl<'a> JointsEvent<'a> {
+    /// The joints for which there is room.
+    fn new(topic: &'a str, snapshot: &Snapshot, room: usize) -> Self {
+        let mut event = Self { topic, ..Self::default() };
+        for (name, sample) in snapshot.joints().take(room) {
+            event.names.push(name.to_owned());
+            event.positions.push(rounded(sample.position));
+            event.velocities.push(rounded(sample.velocity));
+            event.ages_seconds.push(seconds(sample.age_ns));
+        }
+        event
     }
 }
 
@@ -121,20 +144,6 @@ impl<'a> SynchronizerEvent<'a> {
             numbers: &told.numbers,
         }
     }
-}
-
-/// The joints on a board for which there is room, and how many there is none for.
-fn read_joints<'a>(topic: &'a str, board: &Board, now_ns: u64, room: usize) -> (JointsEvent<'a>, usize) {
-    let mut snapshot = Snapshot::default();
-    board.snapshot(now_ns, &mut snapshot);
-    let mut event = JointsEvent { topic, ..JointsEvent::default() };
-    for (name, sample) in snapshot.joints().take(room) {
-        event.names.push(name.to_owned());
-        event.positions.push(rounded(sample.position));
-        event.velocities.push(rounded(sample.velocity));
-        event.ages_seconds.push(seconds(sample.age_ns));
-    }
-    (event, snapshot.joints().count().saturating_sub(room))
 }
 
 fn seconds(ns: u64) -> Option<f64> {

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use joint_limits::{JOINTS_MAX, STALE_AFTER_NS};
+use joint_limits::STALE_AFTER_NS;
 use joint_state::{Board, Recorder};
 
 use super::audience::Audience;
+use super::event::JOINTS_MAX;
 
 /// The type whose messages have joints.
 const TYPE: &str = "sensor_msgs/msg/JointState";
+
+/// Of one topic: one more than an event tells of, from which it is known that there are more.
+const JOINTS_OF_TOPIC_MAX: u32 = JOINTS_MAX as u32 + 1;
 
 /// Takes the joints out of the messages of one topic.
 #[derive(Debug)]
@@ -20,7 +24,7 @@ pub(crate) struct JointValues {
 impl JointValues {
     /// None where messages of the type have no joints.
     pub(crate) fn of_type(message_type: &str, audience: &Arc<Audience>) -> Option<Self> {
-        let recorder = || Recorder::new(JOINTS_MAX, STALE_AFTER_NS);
+        let recorder = || Recorder::new(JOINTS_OF_TOPIC_MAX, STALE_AFTER_NS);
         (message_type == TYPE).then(|| Self { recorder: recorder(), audience: Arc::clone(audience) })
     }
 

@@ -7,10 +7,11 @@ mod event;
 mod joint_values;
 mod synchronizer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use exposition::{EventSource, Live, LiveFile};
+use joint_state::Snapshot;
 use node_runtime::{Heartbeat, MonotonicClock};
 
 pub(crate) use self::audience::Audience;
@@ -23,9 +24,10 @@ const PERIOD: Duration = Duration::from_millis(200);
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-const FILES: [LiveFile; 8] = [
+const FILES: [LiveFile; 9] = [
     LiveFile { name: "live.css", content_type: "text/css; charset=utf-8", body: include_str!("page/live.css") },
     LiveFile { name: "live.js", content_type: SCRIPT, body: include_str!("page/live.js") },
+    LiveFile { name: "connection.js", content_type: SCRIPT, body: include_str!("page/connection.js") },
     LiveFile { name: "topics.js", content_type: SCRIPT, body: include_str!("page/topics.js") },
     LiveFile { name: "joints.js", content_type: SCRIPT, body: include_str!("page/joints.js") },
     LiveFile { name: "twins.js", content_type: SCRIPT, body: include_str!("page/twins.js") },
@@ -45,7 +47,7 @@ pub(crate) fn live(
         description: "topics, joints and twins as they change".to_owned(),
         page: include_str!("page/live.html"),
         files: FILES.to_vec(),
-        source: Arc::new(Source { reports, heartbeats, audience, clock }),
+        source: Arc::new(Source { reports, heartbeats, audience, clock, snapshot: Mutex::default() }),
         period: PERIOD,
     }
 }
@@ -55,6 +57,8 @@ struct Source {
     heartbeats: Vec<Heartbeat>,
     audience: Arc<Audience>,
     clock: MonotonicClock,
+    /// Kept for the next event. Nobody waits for it: one thread makes the events.
+    snapshot: Mutex<Snapshot>,
 }
 
 impl EventSource for Source {
@@ -64,7 +68,9 @@ impl EventSource for Source {
         self.audience.look(now_ns);
         let silent = self.heartbeats.iter().map(Heartbeat::silent_for).max().unwrap_or_default();
         let known: Vec<_> = self.reports.iter().map(Reports::read).collect();
-        let event = Event::new(known.iter().map(|known| &**known), silent.as_secs_f64(), now, now_ns);
+        let mut snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.iter().map(|known| &**known);
+        let event = Event::new(known, &mut snapshot, silent.as_secs_f64(), now, now_ns);
         if let Err(error) = serde_json::to_writer(out, &event) {
             tracing::error!(%error, "what the live page is told cannot be written");
         }

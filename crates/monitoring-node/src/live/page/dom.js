@@ -23,10 +23,14 @@ export function number(value, unit, digits = 3) {
 
 export function seconds(value) {
   if (value === null || value === undefined) return "–";
+  if (value < 0.0995) return `${Math.round(value * 1000)} ms`;
   return value < 10 ? `${value.toFixed(1)} s` : value < 600 ? `${Math.round(value)} s` : `${Math.round(value / 60)} min`;
 }
 
-/// Arrow keys go through the rows of a container, Enter opens one; one row at a time is reached by Tab.
+/// What of a row has the focus: the button that opens it, or the row itself where there is nothing to open.
+const handleOf = (row) => row.querySelector("button") ?? row;
+
+/// Arrow keys go through the rows of a container, one of which at a time is reached by Tab.
 export function walkRows(container) {
   container.addEventListener("keydown", (event) => {
     const row = event.target.closest(".row");
@@ -34,13 +38,8 @@ export function walkRows(container) {
     const rows = visibleRows(container);
     const at = rows.indexOf(row);
     const steps = { ArrowDown: at + 1, ArrowRight: at + 1, ArrowUp: at - 1, ArrowLeft: at - 1, Home: 0, End: rows.length - 1 };
-    if (event.key in steps) {
-      focusRow(rows[Math.min(Math.max(steps[event.key], 0), rows.length - 1)]);
-    } else if (event.key === "Enter" || event.key === " ") {
-      row.click();
-    } else {
-      return;
-    }
+    if (!(event.key in steps)) return;
+    focusRow(rows[Math.min(Math.max(steps[event.key], 0), rows.length - 1)]);
     event.preventDefault();
   });
   container.addEventListener("focusin", (event) => {
@@ -54,18 +53,26 @@ export function visibleRows(container) {
 }
 
 export function focusRow(row) {
-  row?.focus();
+  if (row) handleOf(row).focus();
 }
 
-/// Tab reaches one row: the one where the focus was, else the first.
-export function makeReachable(container, row = visibleRows(container)[0]) {
-  for (const other of container.querySelectorAll('.row[tabindex="0"]')) if (other !== row) other.tabIndex = -1;
-  if (row && row.tabIndex !== 0) row.tabIndex = 0;
+/// Sees to it that Tab reaches a row that is shown: the first, where there is none yet.
+export function keepReachable(container) {
+  const reached = container.querySelector('.row[tabindex="0"]:not([hidden]), .row:not([hidden]) button[tabindex="0"]');
+  if (reached) return;
+  const [first] = visibleRows(container);
+  if (first) makeReachable(container, first);
 }
 
-/// Opens or closes a row, by a click or Enter.
+function makeReachable(container, row) {
+  const handle = handleOf(row);
+  for (const other of container.querySelectorAll('[tabindex="0"]')) if (other !== handle) other.tabIndex = -1;
+  handle.tabIndex = 0;
+}
+
+/// Opens or closes a row by its button; a click elsewhere in the row does the same.
 export function isOpened(row) {
-  const isOpen = row.getAttribute("aria-expanded") !== "true";
-  row.setAttribute("aria-expanded", String(isOpen));
+  const isOpen = row.classList.toggle("is-open");
+  handleOf(row).setAttribute("aria-expanded", String(isOpen));
   return isOpen;
 }

@@ -1,6 +1,6 @@
 // The joints of every topic that has some; those of a twin beside those of its robot.
 
-import { instance, isOpened, makeReachable, number, seconds, setText, walkRows } from "./dom.js";
+import { instance, isOpened, keepReachable, number, seconds, setText, walkRows } from "./dom.js";
 import { History, Plot } from "./plot.js";
 
 /// A joint that is not told of any more stays in grey for so long.
@@ -53,7 +53,7 @@ export class Joints {
   show(frame) {
     let joints = 0;
     for (const group of this.#groups.values()) joints += group.show(frame);
-    setText(this.#count, `${joints}${this.#leftOut ? `, and ${this.#leftOut} more that are too many to show` : ""}`);
+    setText(this.#count, `${joints}${this.#leftOut ? `, and at least ${this.#leftOut} more that are too many to show` : ""}`);
   }
 }
 
@@ -110,7 +110,7 @@ class Group {
       if (!root.open) joint.close();
       else joint.show(frame, this.#rows, frame.matches(`${joint.name} ${title}`));
     }
-    if (root.open && !this.#rows.querySelector('.row[tabindex="0"]:not([hidden])')) makeReachable(this.#rows);
+    if (root.open) keepReachable(this.#rows);
     return this.#joints.size;
   }
 

@@ -1,15 +1,13 @@
 // Follows the events of monitoring_node and shows them: once a frame at most, and only what has changed.
 
+import { Connection } from "./connection.js";
 import { focusRow, seconds, setText, visibleRows, walkRows } from "./dom.js";
 import { Joints } from "./joints.js";
 import { Ticks, readColours } from "./plot.js";
 import { Topics } from "./topics.js";
 import { Twins } from "./twins.js";
 
-/// Events come five times a second: after this long without one, what is shown is not live.
-const LOST_AFTER_MS = 1500;
 const LOOK_EVERY_MS = 250;
-const ASK_AGAIN_AFTER_MS = 2000;
 /// A ROS thread that has not turned for so long tells no news of topics.
 const SILENT_SECONDS = 2;
 /// More changes at once are told by their number.
@@ -21,16 +19,13 @@ const [topics, joints, twins, ticks] = [new Topics(), new Joints(), new Twins(),
 const filter = document.getElementById("filter");
 const prefersCalm = matchMedia("(prefers-reduced-motion: reduce)");
 
-let lastEventMs = -Infinity;
 let hasManyDomains = false;
 let isFrameAsked = false;
 let drawnMs = -Infinity;
-let why = "no connection yet";
 
 function take(text) {
   const event = JSON.parse(text);
   const nowMs = performance.now();
-  lastEventMs = nowMs;
   hasManyDomains = event.domains.length > 1;
   const tick = ticks.count;
   ticks.add(nowMs);
@@ -54,7 +49,7 @@ function show() {
   const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
   const drawsPlots = !prefersCalm.matches || nowMs - drawnMs >= CALM_EVERY_MS;
   if (drawsPlots) drawnMs = nowMs;
-  const isLive = nowMs - lastEventMs < LOST_AFTER_MS;
+  const { isLive, silentMs } = connection;
   const frame = {
     nowMs,
     ticks,
@@ -62,7 +57,7 @@ function show() {
     hasManyDomains,
     isLive,
     // What is shown is as old as the last event, and older by what it said of ages.
-    dataAgeSeconds: isLive ? 0 : (nowMs - lastEventMs) / 1000,
+    dataAgeSeconds: isLive ? 0 : silentMs / 1000,
     matches: (text) => words.every((word) => text.toLowerCase().includes(word)),
   };
   twins.show(frame);
@@ -85,42 +80,18 @@ function tellOfSilence(silentSeconds) {
 
 function announce(changes) {
   if (changes.length === 0) return;
-  const text = changes.length > CHANGES_MAX ? `${changes.length} topics have changed their status` : changes.join("; ");
+  const text = changes.length > CHANGES_MAX ? `${changes.length} topics and twins have changed their state` : changes.join("; ");
   setText(document.getElementById("announcements"), text);
 }
 
 function lookAtConnection() {
-  const silentMs = performance.now() - lastEventMs;
-  if (silentMs < LOST_AFTER_MS) return;
+  connection.look();
+  const { isLive, silentMs, why } = connection;
+  if (isLive) return;
   setConnection("lost");
   const age = Number.isFinite(silentMs) ? `as of ${seconds(silentMs / 1000)} ago; ` : "";
   setText(document.getElementById("data-age"), `(${age}${why})`);
   askForFrame();
-}
-
-function follow() {
-  const source = new EventSource("live/events");
-  source.onmessage = ({ data }) => take(data);
-  source.onerror = () => {
-    why = "trying again";
-    // A browser gives up where it is refused, and does not say why.
-    if (source.readyState === EventSource.CLOSED) {
-      askWhy();
-      setTimeout(follow, ASK_AGAIN_AFTER_MS);
-    }
-  };
-}
-
-async function askWhy() {
-  const asking = new AbortController();
-  try {
-    const answer = await fetch("live/events", { signal: asking.signal });
-    if (!answer.ok) why = `${answer.status}: ${(await answer.text()).trim()}`;
-  } catch {
-    why = "trying again";
-  } finally {
-    asking.abort();
-  }
 }
 
 function onKey(event) {
@@ -143,5 +114,5 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readColour
 for (const rows of document.querySelectorAll("[data-rows]")) walkRows(rows);
 document.addEventListener("keydown", onKey);
 filter.addEventListener("input", askForFrame);
+const connection = new Connection(take);
 setInterval(lookAtConnection, LOOK_EVERY_MS);
-follow();

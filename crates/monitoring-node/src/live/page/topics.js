@@ -1,6 +1,6 @@
 // The table of topics.
 
-import { instance, isOpened, makeReachable, number, seconds, setData, setText } from "./dom.js";
+import { instance, isOpened, keepReachable, number, seconds, setData, setText } from "./dom.js";
 import { History, Plot } from "./plot.js";
 
 /// A shape and a level for each status: the word alone says which it is.
@@ -49,7 +49,7 @@ export class Topics {
     const total = this.#rows.size;
     const which = shown === total ? `${total}` : `${shown} of ${total}`;
     setText(this.#count, `${which}${alarms ? `, ${alarms} not as they should be` : ""}`);
-    if (!this.#body.querySelector('.row[tabindex="0"]:not([hidden])')) makeReachable(this.#body);
+    keepReachable(this.#body);
   }
 
   #add(key, domain, topic) {

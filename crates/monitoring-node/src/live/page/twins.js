@@ -1,6 +1,6 @@
 // What synchronization_node says of each twin.
 
-import { instance, number, seconds, setData, setText } from "./dom.js";
+import { instance, keepReachable, number, seconds, setData, setText } from "./dom.js";
 import { History, Plot } from "./plot.js";
 
 /// By the level of the diagnostic status.
@@ -10,6 +10,7 @@ const OLD_SECONDS = 3;
 
 export class Twins {
   #section = document.getElementById("twins");
+  #rows = this.#section.querySelector("[data-rows]");
   #cards = new Map();
 
   take(domains, tick) {
@@ -19,7 +20,7 @@ export class Twins {
       for (const told of synchronizers) {
         const key = `${domain} ${told.node}`;
         present.add(key);
-        if (!this.#cards.has(key)) this.#cards.set(key, new Twin(this.#section.querySelector("[data-rows]")));
+        if (!this.#cards.has(key)) this.#cards.set(key, new Twin(this.#rows));
         const change = this.#cards.get(key).take(told, tick);
         if (change) changes.push(change);
       }
@@ -35,6 +36,7 @@ export class Twins {
 
   show(frame) {
     for (const card of this.#cards.values()) card.show(frame);
+    keepReachable(this.#rows);
   }
 }
 
@@ -51,7 +53,6 @@ class Twin {
     const { root, parts } = instance("twin-template");
     [this.#root, this.#parts] = [root, parts];
     this.#plots = [new Plot(parts["error-plot"], [this.#mean, this.#worst]), new Plot(parts["lag-plot"], [this.#lag])];
-    root.tabIndex = 0;
     rows.append(root);
   }
 
