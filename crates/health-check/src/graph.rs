@@ -36,7 +36,7 @@ const RULES: [Rule; 4] = [
         status: Status::Unhealthy,
         check: "ros_node",
         label: "node_name",
-        meaning: "the node is missed: start it again",
+        meaning: "the node is missed: start it again, or leave it out by ignore_nodes of monitoring_node",
     },
     Rule {
         metric: "ros_service_up",

@@ -58,11 +58,11 @@ pub fn login(user: &str, password_file: &Path) -> Result<HeaderValue, String> {
     if user.contains(':') {
         return Err(format!("the user's name {user:?} may not have a ':'"));
     }
-    let text =
-        std::fs::read_to_string(password_file).map_err(|error| format!("{}: {error}", password_file.display()))?;
+    let text = std::fs::read_to_string(password_file)
+        .map_err(|error| format!("password of {user:?}, {}: {error}", password_file.display()))?;
     let password = text.lines().next().unwrap_or_default();
     if password.is_empty() {
-        return Err(format!("{}: there is no password in its first line", password_file.display()));
+        return Err(format!("password of {user:?}, {}: its first line is empty", password_file.display()));
     }
     let credentials = BASE64.encode(format!("{user}:{password}"));
     let mut value = HeaderValue::try_from(format!("Basic {credentials}")).map_err(|error| error.to_string())?;

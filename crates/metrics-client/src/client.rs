@@ -61,7 +61,7 @@ pub enum Fault {
     #[error("this is no name for a certificate")]
     Name,
     /// What came is no answer.
-    #[error("not HTTP, or ended in the middle: {0}")]
+    #[error("not HTTP, or ended in the middle: {0} (is it http or https there?)")]
     Http(String),
     /// There is no end of it.
     #[error("more than {} MiB: this is none of our nodes", BODY_BYTES_MAX >> 20)]

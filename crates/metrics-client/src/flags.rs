@@ -96,7 +96,8 @@ pub fn login(user: Option<&str>, password_file: Option<&Path>, faults: &mut Faul
 pub fn seconds(flag: &str, text: &str, least: f64) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds| (least..=SECONDS_MAX).contains(seconds));
     let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.ok_or_else(|| format!("{flag} {text} is no number of seconds, or not one from {least} to a day"))
+    let from = if least < 1e-3 { "above 0" } else { &format!("from {least}") };
+    duration.ok_or_else(|| format!("{flag} {text} is no number of seconds, or not one {from} to a day"))
 }
 
 /// Whether Kubernetes takes it for a name, RFC 1123.
