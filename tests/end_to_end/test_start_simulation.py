@@ -32,8 +32,10 @@ class Start:
             "START_TIMEOUT_S": str(timeout_s),
             "END_TIMEOUT_S": "1",
         }
+        # A shell that was started with SIGINT ignored, as what runs in the background of another is, cannot trap it.
+        command = ["env", "--default-signal=INT", SCRIPT, *arguments]
         with open(self._output, "wb") as output:
-            self.process = subprocess.Popen([SCRIPT, *arguments], env=environment, stdout=output, stderr=output)
+            self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
 
     @property
     def output(self) -> str:
