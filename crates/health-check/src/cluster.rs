@@ -24,8 +24,13 @@ pub(crate) struct ServiceAddress {
 
 /// That it does not answer.
 pub(crate) fn not_connected(error: &Unreachable) -> Finding {
-    let detail = format!("{} (--local looks at the nodes of this host)", error.why);
-    Finding::new(Status::Unknown, CHECK, &error.what, if error.what == "kubeconfig" { &detail } else { &error.why })
+    match error {
+        Unreachable::Kubeconfig(why) => {
+            let detail = format!("{why} (--local looks at the nodes of this host)");
+            Finding::new(Status::Unknown, CHECK, "kubeconfig", &detail)
+        }
+        Unreachable::Server { url, why } => Finding::new(Status::Unknown, CHECK, url, why),
+    }
 }
 
 /// That it answers.

@@ -75,9 +75,8 @@ impl Rule {
 
 fn topics(object: &str, page: &Page<'_>) -> Vec<Finding> {
     const CHECK: &str = "topic";
-    let holding: Vec<_> = page.samples.of("ros_topic_status").filter(|sample| sample.value == 1.0).collect();
-    let expected: BTreeSet<_> =
-        page.samples.of("ros_topic_expected").filter(|sample| sample.value == 1.0).map(topic).collect();
+    let holding: Vec<_> = page.samples.holding("ros_topic_status").collect();
+    let expected: BTreeSet<_> = page.samples.holding("ros_topic_expected").map(topic).collect();
     let expects_all = page.expects_topics();
     let wrong = holding.iter().filter(|sample| sample.label("status") != "ok").map(|sample| {
         let is_expected = expects_all || expected.contains(&topic(sample));

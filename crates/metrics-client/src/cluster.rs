@@ -42,12 +42,18 @@ pub struct ClusterTarget {
 
 /// A cluster that does not answer.
 #[derive(Debug, thiserror::Error)]
-#[error("{what}: {why}")]
-pub struct Unreachable {
-    /// `kubeconfig`, or the API server's URL.
-    pub what: String,
-    /// And what to do.
-    pub why: String,
+pub enum Unreachable {
+    /// It is not known where it is: why, and what to do.
+    #[error("kubeconfig: {0}")]
+    Kubeconfig(String),
+    /// Its API server has a URL, and no answer; why, and what to do.
+    #[error("{url}: {why}")]
+    Server {
+        /// Of the API server.
+        url: String,
+        /// And what to do.
+        why: String,
+    },
 }
 
 /// A cluster that has answered.
@@ -64,8 +70,7 @@ impl Cluster {
     /// # Errors
     /// Why it is not known how the cluster is.
     pub async fn connect(target: &ClusterTarget, limit: Duration) -> Result<Self, Unreachable> {
-        let unreachable = |what: &str, why: String| Unreachable { what: what.to_owned(), why };
-        let config = configure(target).await.map_err(|why| unreachable("kubeconfig", why))?;
+        let config = configure(target).await.map_err(Unreachable::Kubeconfig)?;
         let url = config.cluster_url.to_string();
         let ask = async {
             // What hands out credentials may be a program that takes its time.
@@ -73,7 +78,7 @@ impl Cluster {
             let version = client.apiserver_version().await?;
             Ok::<_, kube::Error>((client, version.git_version))
         };
-        let (client, version) = bounded(limit, ask).await.map_err(|why| unreachable(&url, why))?;
+        let (client, version) = bounded(limit, ask).await.map_err(|why| Unreachable::Server { url, why })?;
         Ok(Self { client, target: target.clone(), timeout: limit, version })
     }
 

@@ -83,7 +83,7 @@ impl<'a> Page<'a> {
     /// The one state of `synchronization_node` that holds.
     #[must_use]
     pub fn twin_state(&self) -> Option<&str> {
-        self.samples.of("ros_twin_state").find(|sample| sample.value == 1.0).map(|sample| sample.label("state"))
+        self.samples.holding("ros_twin_state").next().map(|sample| sample.label("state"))
     }
 }
 

@@ -55,6 +55,11 @@ impl<'a> Samples<'a> {
         self.0.iter().filter(move |sample| sample.name == name)
     }
 
+    /// Those of a metric whose samples are 1 where what their labels say holds, and 0 elsewhere.
+    pub fn holding<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Sample<'a>> {
+        self.of(name).filter(|sample| sample.value == 1.0)
+    }
+
     /// Whether there is one of that metric.
     pub fn has(&self, name: &str) -> bool {
         self.of(name).next().is_some()
@@ -137,6 +142,7 @@ mod tests {
         let samples = Samples::parse(page).unwrap();
         assert_eq!(samples.len(), 4);
         assert_eq!(samples.of("up").map(|sample| sample.value).collect::<Vec<_>>(), [1.0, 2.0]);
+        assert_eq!(samples.holding("up").map(|sample| sample.value).collect::<Vec<_>>(), [1.0]);
         let named: Vec<_> = samples.of("named").collect();
         assert_eq!((named[0].label("a"), named[0].label("b"), named[0].label("c")), ("plain", "q\"b\\n\n", ""));
         assert_eq!(named[0].value, f64::INFINITY);

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod clock;
+mod deadline;
 mod diagnostics;
 mod discovery_servers;
 mod failure;

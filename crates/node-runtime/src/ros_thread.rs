@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -10,12 +9,10 @@ use ros_observer::{Error, GuardCondition, Spinner};
 use tokio::sync::oneshot;
 
 use crate::MonotonicClock;
+use crate::deadline::Deadline;
 
 /// How often the thread looks at what changes without an event: matched publishers.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-
-/// How long the end of the thread is waited for: many times what a turn takes.
-const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// The running thread. Ends it and waits for it when dropped: a process whose ROS thread still runs when `main`
 /// returns crashes in the middleware's destructors. One that is stuck in the middleware takes the process with it, with
@@ -26,8 +23,6 @@ pub struct RosThread {
     thread: Option<JoinHandle<()>>,
     heartbeat: Heartbeat,
     end: oneshot::Receiver<Error>,
-    /// Has no sender any more when the thread has ended.
-    running: mpsc::Receiver<()>,
 }
 
 /// When the thread last turned. Cheap to clone.
@@ -51,10 +46,8 @@ impl RosThread {
         let heartbeat = Heartbeat { clock, last_turn_ns: Arc::new(AtomicU64::new(clock.now_ns())) };
         let (stop, beat) = (Arc::clone(&stopping), heartbeat.clone());
         let (ended, end) = oneshot::channel();
-        let (runs, running) = mpsc::sync_channel::<()>(0);
         let thread = Builder::new().name("ros".into()).spawn(move || {
-            let _runs = runs;
-            // Dropped before `_runs`: to end the subscriptions can hang as well.
+            // Dropped in the thread: to end the subscriptions can hang as well.
             let (mut spinner, mut look) = (spinner, look);
             let mut look_at = Instant::now();
             while !stop.load(Ordering::Acquire) {
@@ -77,7 +70,7 @@ impl RosThread {
                 beat.last_turn_ns.store(clock.now_ns(), Ordering::Relaxed);
             }
         })?;
-        Ok(Self { stopping, wake, thread: Some(thread), heartbeat, end, running })
+        Ok(Self { stopping, wake, thread: Some(thread), heartbeat, end })
     }
 
     /// Waits until the thread ends unasked, and says why.
@@ -103,10 +96,7 @@ impl Drop for RosThread {
         if let Err(error) = self.wake.trigger() {
             tracing::warn!(%error, "the ROS thread ends only at its next turn");
         }
-        if self.running.recv_timeout(END_WITHIN) == Err(mpsc::RecvTimeoutError::Timeout) {
-            tracing::error!("the ROS thread is stuck: the process ends without it");
-            ros_observer::end_process(1);
-        }
+        let _deadline = Deadline::start();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the ROS thread has panicked");
         }
