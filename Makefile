@@ -11,7 +11,7 @@ setup: ## find a ROS 2, or make .ros/; get the test packages
 	@scripts/setup.sh
 
 build: setup ## release binaries in target/release
-	$(RUN) cargo build --workspace --release
+	$(RUN) cargo build --workspace --exclude load --release
 
 test: setup ## every test
 	@scripts/install-test-tools.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Drives the release binaries from outside with tests/. Arguments go to pytest: scripts/with-ros.sh scripts/end-to-end.sh -k tls
 #
-# Without any, tests/deploy runs beside the rest: it mostly waits for tools of others, and gives way to the nodes.
+# Without any, what mostly waits for tools of others and for networks runs beside the rest, and gives way to the nodes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # The plugins that an ordinary ROS 2 installs for pytest (launch_testing and others) do not load in this pytest.
@@ -9,6 +9,10 @@ export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 # With -n 2, two at a time, in little more than half the time: most tests wait. On two busy cores nodes that live for a moment
 # then stay in the middleware's graph now and then, so CI runs one at a time.
 pytest=(python3 -m pytest -p pytest_timeout -p xdist)
+waiting=(tests/deploy)
+for subject in alerts cluster_networks launch live_page live_page_connection live_page_contents networks prometheus; do
+    waiting+=("tests/end_to_end/test_$subject.py")
+done
 beside=""
 log=""
 
@@ -33,8 +37,8 @@ main() {
     if [ $# -gt 0 ]; then
         exec "${pytest[@]}" tests "$@"
     fi
-    start_beside tests/deploy
-    "${pytest[@]}" tests --ignore=tests/deploy || result=$?
+    start_beside "${waiting[@]}"
+    "${pytest[@]}" tests "${waiting[@]/#/--ignore=}" || result=$?
     wait "$beside" || result=$?
     beside=""
     cat "$log"
