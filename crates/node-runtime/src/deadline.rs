@@ -12,12 +12,12 @@ const END_WITHIN: Duration = Duration::from_secs(5);
 /// code 1.
 pub(crate) struct Deadline {
     /// Its end ends the waiting.
-    held: mpsc::Sender<()>,
+    held: mpsc::SyncSender<()>,
 }
 
 impl Deadline {
     pub(crate) fn start() -> Self {
-        let (held, release) = mpsc::channel();
+        let (held, release) = mpsc::sync_channel(0);
         let wait = move || {
             if release.recv_timeout(END_WITHIN) == Err(mpsc::RecvTimeoutError::Timeout) {
                 tracing::error!("stuck in the middleware: the process ends without it");
