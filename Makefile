@@ -47,7 +47,7 @@ images: ## nodes, physics and simulation, with docker or buildah (REGISTRY, TAG)
 
 images-test: setup ## build nodes and physics from source, run and scrape them
 	@scripts/install-test-tools.sh
-	IMAGES_FROM_SOURCE=1 $(RUN) scripts/end-to-end.sh -s -k test_images -o faulthandler_timeout=3600
+	IMAGES_FROM_SOURCE=1 $(RUN) scripts/end-to-end.sh -s -k test_images -o faulthandler_timeout=3900
 
 clean: ## remove all that was built, .ros/ and .venv/ too
 	rm -rf target .ros .ros.partial.* .venv .venv.partial.* .tools tests/.pytest_cache

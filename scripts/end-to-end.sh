@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # The plugins that an ordinary ROS 2 installs for pytest (launch_testing and others) do not load in this pytest.
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 # With -n 2, two at a time, in little more than half the time: most tests wait. On two busy cores nodes that live for a moment
-# then stay in the middleware's graph now and then, so CI runs one at a time.
+# then stay in the middleware's graph now and then, so CI runs one at a time, and beside it, after it, what `waiting` names.
 pytest=(python3 -m pytest -p pytest_timeout -p xdist)
 waiting=(tests/deploy)
 for subject in alerts cluster_networks launch live_page live_page_connection live_page_contents networks prometheus; do

@@ -24,6 +24,8 @@ bool REMOVE_ENTITY(void *graph, const void *id, bool is_reader)
 
     if (!next) /* Loaded later, for itself. */
         next = (remove_entity *)dlsym(dlopen("librmw_dds_common.so", RTLD_LAZY | RTLD_NOLOAD), NAME_OF(REMOVE_ENTITY));
+    if (!next || next == REMOVE_ENTITY)
+        abort();
     if (write(STDERR_FILENO, word, sizeof word - 1) < 0 || !milliseconds || atoi(milliseconds) == 0)
         for (;;)
             pause();

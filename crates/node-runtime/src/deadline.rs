@@ -5,10 +5,7 @@ use std::sync::mpsc;
 use std::thread::Builder;
 use std::time::Duration;
 
-/// Many times what it takes to end a thread or a node, and less than `ros2 launch` gives (5 s to a SIGINT, 5 to a SIGTERM).
-const END_WITHIN: Duration = Duration::from_secs(5);
-
-/// To be held while something ends that can hang in the middleware. Held for more than 5 s, it ends the process, with exit
+/// To be held while something ends that can hang, mostly in the middleware. Held for too long, it ends the process, with exit
 /// code 1.
 pub(crate) struct Deadline {
     /// Its end ends the waiting.
@@ -16,11 +13,11 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(what: &'static str, limit: Duration) -> Self {
         let (held, release) = mpsc::sync_channel(0);
         let wait = move || {
-            if release.recv_timeout(END_WITHIN) == Err(mpsc::RecvTimeoutError::Timeout) {
-                tracing::error!("stuck in the middleware: the process ends without it");
+            if release.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+                tracing::error!("{what} is stuck: the process ends without it");
                 ros_observer::end_process(1);
             }
         };
@@ -31,7 +28,16 @@ impl Deadline {
     }
 
     /// Holds it until the process has ended.
-    pub(crate) fn keep(self) {
+    fn keep(self) {
         mem::forget(self.held);
+    }
+}
+
+/// To be held as long as a node is needed: from then on it may take 5 s to end. That is what `ros2 launch` gives to a SIGINT.
+pub(crate) struct NodeNeeded;
+
+impl Drop for NodeNeeded {
+    fn drop(&mut self) {
+        Deadline::start("the node", Duration::from_secs(5)).keep();
     }
 }

@@ -14,6 +14,9 @@ use crate::deadline::Deadline;
 /// How often the thread looks at what changes without an event: matched publishers.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// Many times what a turn takes, and less than a node has.
+const END_WITHIN: Duration = Duration::from_secs(4);
+
 /// The running thread. Ends it and waits for it when dropped: a process whose ROS thread still runs when `main`
 /// returns crashes in the middleware's destructors. One that is stuck in the middleware takes the process with it, with
 /// exit code 1.
@@ -37,9 +40,9 @@ impl RosThread {
     /// 250 ms; it is given the spinner, and told whether the graph has changed. Where a wait set takes the messages, every
     /// one ends a turn.
     pub fn spawn(
-        spinner: Spinner,
+        mut spinner: Spinner,
         clock: MonotonicClock,
-        look: impl FnMut(&mut Spinner, bool, Instant) + Send + 'static,
+        mut look: impl FnMut(&mut Spinner, bool, Instant) + Send + 'static,
     ) -> Result<Self, std::io::Error> {
         let stopping = Arc::new(AtomicBool::new(false));
         let wake = spinner.waker();
@@ -47,8 +50,6 @@ impl RosThread {
         let (stop, beat) = (Arc::clone(&stopping), heartbeat.clone());
         let (ended, end) = oneshot::channel();
         let thread = Builder::new().name("ros".into()).spawn(move || {
-            // Dropped in the thread: to end the subscriptions can hang as well.
-            let (mut spinner, mut look) = (spinner, look);
             let mut look_at = Instant::now();
             while !stop.load(Ordering::Acquire) {
                 let turn = match spinner.turn(look_at.saturating_duration_since(Instant::now())) {
@@ -96,7 +97,7 @@ impl Drop for RosThread {
         if let Err(error) = self.wake.trigger() {
             tracing::warn!(%error, "the ROS thread ends only at its next turn");
         }
-        let _deadline = Deadline::start();
+        let _deadline = Deadline::start("the ROS thread", END_WITHIN);
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the ROS thread has panicked");
         }

@@ -15,7 +15,6 @@ use ros_observer::TakeIn;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::WebFlags;
-use crate::deadline::Deadline;
 use crate::process::ProcessCollector;
 use crate::{Failure, RosThread, Startup};
 
@@ -77,8 +76,6 @@ pub fn serve(
         };
         server.serve(listeners, stop).await
     });
-    // All that is left is to let the node go.
-    Deadline::start().keep();
     // Without waiting for what blocks: the check of a password, a file on a mount that hangs.
     runtime.shutdown_background();
     served?;

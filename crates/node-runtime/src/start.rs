@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use ros_observer::{Context, Node};
 
 use crate::arguments::{Arguments, Format, NodeInfo};
+use crate::deadline::NodeNeeded;
 use crate::serve::WebSettings;
 use crate::{Declaration, Failure, Parameters, discovery_servers, telemetry};
 
@@ -17,6 +18,8 @@ pub struct Startup {
     pub info: NodeInfo,
     /// The web server's flags and file, checked.
     pub(crate) web: WebSettings,
+    /// Goes before the node.
+    pub(crate) _needed: NodeNeeded,
     /// The node.
     pub node: Node,
     /// Its parameters, checked.
@@ -83,6 +86,7 @@ fn start(info: &NodeInfo, declarations: Vec<Declaration>, arguments: Arguments) 
     discovery_servers::check()?;
     // Only the node knows its name after remapping, by which parameter files address it.
     let node = Node::new(&context, info.name, "/")?;
+    let needed = NodeNeeded;
     let name = node.fully_qualified_name();
     let overrides = context.parameter_overrides(&name)?;
     let given = overrides.values.len();
@@ -93,7 +97,7 @@ fn start(info: &NodeInfo, declarations: Vec<Declaration>, arguments: Arguments) 
     match (Parameters::load(declarations, overrides.values), WebSettings::check(&arguments.web)) {
         (Ok(parameters), Ok(web)) => {
             tracing::info!(node = name, domain = context.domain_id(), parameters_given = given, "configured");
-            Ok(Startup { info: *info, web, node, parameters })
+            Ok(Startup { info: *info, web, _needed: needed, node, parameters })
         }
         (parameters, web) => {
             let faults = parameters.err().into_iter().chain(web.err()).flatten();
