@@ -152,8 +152,16 @@ def start_all(ports: Ports, processes: Processes) -> None:
     processes.start("robot", ROBOT)
 
 
+def choose_seconds() -> float | None:
+    seconds = number("DEMO_SECONDS", None)
+    # Not "<= 0", which lets through what is no number at all.
+    if seconds is not None and not seconds > 0.0:
+        raise DemoError(f"DEMO_SECONDS is not above 0: {seconds:g}")
+    return seconds
+
+
 def run() -> None:
-    ports, seconds_max = choose_ports(), number("DEMO_SECONDS", None)
+    ports, seconds_max = choose_ports(), choose_seconds()
     env = environment()
     with Processes(env) as processes:
         try:

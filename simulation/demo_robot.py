@@ -5,6 +5,7 @@ are those of a plain model (gravity, inertia, friction), so that graphs of them 
 """
 
 import math
+import sys
 import time
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from rclpy._rclpy_pybind11 import RCLError
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
+
+from command_line import Parser
 
 RATE_HZ = 100.0
 
@@ -60,6 +63,7 @@ class DemoRobot(Node):
         self._started_s = time.monotonic()
         self._message = JointState(name=[joint.name for joint in ARM])
         self.create_timer(1.0 / RATE_HZ, self._publish)
+        self.get_logger().info(f"{self._publisher.topic_name}: {len(ARM)} joints at {RATE_HZ:.0f} Hz")
 
     def _publish(self) -> None:
         states = [joint.state(time.monotonic() - self._started_s) for joint in ARM]
@@ -69,6 +73,7 @@ class DemoRobot(Node):
 
 
 def main() -> None:
+    Parser(__doc__).parse(sys.argv)
     rclpy.init()
     try:
         rclpy.spin(DemoRobot())

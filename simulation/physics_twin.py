@@ -22,7 +22,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
 
 for module in ("mujoco", "xacro"):
     if find_spec(module) is None:
@@ -32,8 +31,8 @@ import rclpy
 from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 
+from command_line import USAGE_ERROR, Parser
 from physics import STEP_S, Physics, Unstable
 from real_time import Pace
 from robot_model import ModelError, load
@@ -42,19 +41,12 @@ from twin_node import DELAY_S_MAX, DIFFERENCES, Differences, TwinNode
 from twin_state import Delayed, StateLog
 
 MODEL = Path(__file__).resolve().parent.parent / "models" / "digital_twin_humanoid.urdf.xacro"
-USAGE_ERROR = 64
 STEPS_PER_SECOND = round(1.0 / STEP_S)
 # Between two looks at the clock and at commands.
 STEPS_PER_TICK_MAX = 5
 STIFFNESS_MAX = 100.0
 FACTOR_MAX = 100.0
 ALIVE_EVERY_NS = 1_000_000_000
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(USAGE_ERROR, f"error: {message}\n")
 
 
 class BadUsage(Exception):
@@ -99,7 +91,7 @@ def assignment(text: str) -> tuple[str, str]:
 
 
 def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     add_robot(parser)
     add_time(parser.add_argument_group("time"))
     title = "what tells robot and twin apart, from the start"
@@ -108,10 +100,7 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         "all but seed and stiffness. One that is given at the start too, with --ros-args -p, goes before its flag."
     )
     add_differences(parser.add_argument_group(title, note))
-    try:
-        return parser.parse_args(remove_ros_args(list(arguments))[1:])
-    except Exception as error:  # what rclpy raises here has no public name
-        parser.error(f"ROS: {error}")
+    return parser.parse(arguments)
 
 
 def add_robot(parser: argparse.ArgumentParser) -> None:

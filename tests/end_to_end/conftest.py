@@ -21,7 +21,7 @@ from fixtures import start_unprivileged as start_unprivileged
 from hosted import Programs
 from monitor import PROGRAM as MONITOR_PROGRAM
 from monitor import install_mock_nvml
-from network import skip_where_not_allowed
+from network import Host, pods, skip_where_not_allowed
 from program import Arguments, Ended, ParameterValue, end_all, run_program
 from robot import Robot, Talker
 from synchronizer import PROGRAM as SYNCHRONIZER_PROGRAM
@@ -43,6 +43,13 @@ def mock_nvml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def networks_are_allowed() -> None:
     skip_where_not_allowed()
+
+
+@pytest.fixture
+def host(networks_are_allowed: None) -> Iterator[Host]:
+    """A host on a network of its own."""
+    with pods(1) as [host]:
+        yield host
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The monitoring node under test, as a process with a web address, and what it tells on /diagnostics."""
 
 import os
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -9,7 +8,7 @@ from typing import Protocol
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
-from program import RELEASE, CommandLine, ParameterValue, Program
+from program import RELEASE, CommandLine, ParameterValue, Program, build_library
 from robot import Robot
 from scrape import TOPIC_STATUSES, Scrape
 from waiting import TIMEOUT_S
@@ -65,7 +64,7 @@ def install_mock_nvml(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs that are started from now on find two GPUs, those of mock_nvml.c."""
     library = directory / "mock" / NVML
     library.parent.mkdir()
-    subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, MOCK_NVML], check=True)
+    build_library(MOCK_NVML, library)
     monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent), prepend=os.pathsep)
 
 

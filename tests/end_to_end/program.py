@@ -73,6 +73,11 @@ def yaml_text(value: ParameterValue) -> str:
     return "[" + ", ".join(f"'{item}'" if isinstance(item, str) else str(item) for item in value) + "]"
 
 
+def build_library(source: Path, library: Path) -> None:
+    """For a program to load in place of another."""
+    subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source], check=True)
+
+
 def environment_of(domain_id: int) -> dict[str, str]:
     return {**os.environ, "ROS_DOMAIN_ID": str(domain_id)}
 

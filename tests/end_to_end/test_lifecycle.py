@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from exporter import NODE_NAME, TOPIC, Exporter, StartExporter
-from program import END_WITHIN_S, environment_of
+from program import END_WITHIN_S, build_library, environment_of
 from robot import Robot, Talker, repeatedly
 from stopped_thread import stopped_thread
 from waiting import TIMEOUT_S, wait_until
@@ -111,7 +111,7 @@ def test_a_ros_thread_that_hangs_does_not_keep_the_process(exporter: Exporter) -
 def slow_farewell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """For programs started from then on, endpoints of others that leave take so many milliseconds each; 0 is for ever."""
     library = tmp_path / "slow_farewell.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, SLOW_FAREWELL], check=True)
+    build_library(SLOW_FAREWELL, library)
 
     def take(milliseconds: int) -> None:
         monkeypatch.setenv("LD_PRELOAD", str(library))

@@ -38,12 +38,6 @@ def three_pods(networks_are_allowed: None) -> Iterator[list[Host]]:
 
 
 @pytest.fixture
-def host(networks_are_allowed: None) -> Iterator[Host]:
-    with pods(1) as [host]:
-        yield host
-
-
-@pytest.fixture
 def other_container(host: Host) -> Iterator[Host]:
     """In the network of the host."""
     with container(host) as other:

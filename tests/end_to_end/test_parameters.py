@@ -294,6 +294,14 @@ def test_bad_ros_arguments_stop_the_start(run_to_the_end: RunExporter, ros: list
     assert "panicked" not in ended.stderr
 
 
+def test_what_ros_refuses_hides_no_fault_of_a_flag(run_to_the_end: RunExporter) -> None:
+    ended = run_to_the_end("--web.telemetry-path=metrics", ros=["--params-file", "/nowhere/parameters.yaml"])
+
+    assert ended.exit_code == EXIT_USAGE, ended
+    assert "/nowhere/parameters.yaml" in ended.stderr
+    assert "--web.telemetry-path" in ended.stderr
+
+
 def test_the_node_may_be_renamed(start_exporter: StartExporter, robot: Robot) -> None:
     start_exporter(ros=["-r", "__ns:=/robot1", "-r", "__node:=watcher"], parameters={"stale_after": 0.5})
 

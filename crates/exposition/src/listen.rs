@@ -52,7 +52,7 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// Why an address cannot be listened on, and what to do about it, in one line.
+/// Why an address cannot be listened on, and what to do about it, in one line. None has a source: what the system said is in it.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// No address was given.
@@ -60,13 +60,13 @@ pub enum BindError {
     NoAddress,
     /// The host's name has no address.
     #[error(
-        "cannot listen on {address}: the host cannot be resolved ({source}): check the name, or give an IP address"
+        "cannot listen on {address}: the host cannot be resolved ({reason}): check the name, or give an IP address"
     )]
     Unresolved {
         /// What was asked for.
         address: ListenAddress,
         /// What the resolver said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// Another socket listens there.
     #[error(
@@ -95,12 +95,12 @@ pub enum BindError {
         address: ListenAddress,
     },
     /// Anything else that the kernel said.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {reason}")]
     Other {
         /// What was asked for.
         address: ListenAddress,
         /// What the kernel said.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -127,7 +127,7 @@ fn bind_one(address: &ListenAddress) -> Result<TcpListener, BindError> {
 }
 
 fn resolve(address: &ListenAddress) -> Result<SocketAddr, BindError> {
-    let unresolved = |source| BindError::Unresolved { address: address.clone(), source };
+    let unresolved = |reason| BindError::Unresolved { address: address.clone(), reason };
     let mut found: Vec<_> = (address.host.as_str(), address.port).to_socket_addrs().map_err(unresolved)?.collect();
     found.sort_by_key(SocketAddr::is_ipv6);
     found.into_iter().next().ok_or_else(|| unresolved(ErrorKind::NotFound.into()))
@@ -159,13 +159,13 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn explain(address: &ListenAddress, source: io::Error) -> BindError {
+fn explain(address: &ListenAddress, reason: io::Error) -> BindError {
     let address = address.clone();
-    match source.kind() {
+    match reason.kind() {
         ErrorKind::AddrInUse => BindError::InUse { address },
         ErrorKind::PermissionDenied => BindError::PermissionDenied { address },
         ErrorKind::AddrNotAvailable => BindError::NotLocal { address },
-        _ => BindError::Other { address, source },
+        _ => BindError::Other { address, reason },
     }
 }
 
@@ -225,6 +225,13 @@ mod tests {
     fn permission_denied_is_told_with_what_to_do() {
         let error = explain(&address(":80"), ErrorKind::PermissionDenied.into()).to_string();
         assert!(error.contains("permission denied") && error.contains("CAP_NET_BIND_SERVICE"), "{error}");
+    }
+
+    #[test]
+    fn what_the_system_said_is_told_once() {
+        let error = explain(&address(":80"), io::Error::other("no such cable"));
+        assert!(error.to_string().contains("no such cable"), "{error}");
+        assert!(std::error::Error::source(&error).is_none());
     }
 
     #[test]

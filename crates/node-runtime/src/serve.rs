@@ -70,7 +70,11 @@ pub fn serve(
         let stop = async {
             tokio::select! {
                 () = asked => {}
-                error = first_failure(ros_threads) => failure = Some(error),
+                error = first_failure(ros_threads) => {
+                    // At once: the process may have to end before it can tell at its end.
+                    tracing::warn!("{error:#}: stopping");
+                    failure = Some(error);
+                }
             }
             stopping.store(true, Ordering::Relaxed);
         };

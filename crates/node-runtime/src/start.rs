@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::iter;
 use std::process::ExitCode;
 
 use ros_observer::{Context, Node};
@@ -80,8 +81,11 @@ fn prefixed(name: &str, failure: &Failure) -> String {
 }
 
 fn start(info: &NodeInfo, declarations: Vec<Declaration>, arguments: Arguments) -> Result<Startup, Failure> {
-    let context =
-        Context::new(&arguments.ros, None).map_err(|error| Failure::Configuration(vec![error.to_string()]))?;
+    let context = Context::new(&arguments.ros, None).map_err(|error| {
+        // Of parameters that ROS has not read nothing can be told.
+        let web = WebSettings::check(&arguments.web).err().into_iter().flatten();
+        Failure::Configuration(iter::once(error.to_string()).chain(web).collect())
+    })?;
     telemetry::init(arguments.log, context.log_level());
     discovery_servers::check()?;
     // Only the node knows its name after remapping, by which parameter files address it.

@@ -88,7 +88,8 @@ fn tabs_of(screen: &Screen) -> Line<'static> {
 
 fn draw_table(frame: &mut Frame<'_>, area: Rect, rows: &[Row], screen: &mut Screen, palette: Palette) {
     if rows.is_empty() {
-        let why = if screen.filter.is_empty() { "none" } else { "none that the filter lets through (Esc clears it)" };
+        let filtered = "none that the filter lets through (Esc clears it)";
+        let why = if screen.filter.is_empty() { screen.view.when_empty() } else { filtered };
         frame.render_widget(Line::from(why), area);
         return;
     }
@@ -274,6 +275,12 @@ mod tests {
         let shown = lines(&drawn(&example(), &mut screen, 80, 9, true));
         assert_eq!(shown[2], "none that the filter lets through (Esc clears it)");
         assert_eq!(shown[8], "filter: nothing_  (Enter keeps it, Esc clears it)");
+    }
+
+    #[test]
+    fn a_view_without_rows_tells_whose_they_are() {
+        let shown = lines(&drawn(&example(), &mut Screen::new(View::Twins), 80, 9, true));
+        assert_eq!(shown[2], "no twins: each synchronization_node has a row here");
     }
 
     #[test]
