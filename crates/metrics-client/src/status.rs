@@ -40,7 +40,7 @@ impl Status {
         let unless_expected = if is_expected { Self::Unhealthy } else { Self::Warning };
         match status {
             "ok" => (Self::Ok, ""),
-            "no_publisher" => (unless_expected, "nobody publishes it: is the node that should up, in the same ROS domain?"),
+            "no_publisher" => (unless_expected, "nobody publishes it: is its publisher up, in the same ROS domain?"),
             "type_mismatch" => {
                 (Self::Unhealthy, "publishers and subscriptions disagree on its type: one has the wrong name")
             }
