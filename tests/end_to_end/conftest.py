@@ -40,6 +40,16 @@ def mock_nvml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_mock_nvml(tmp_path, monkeypatch)
 
 
+@pytest.fixture
+def without_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that the test starts are sent messages by UDP alone.
+
+    Whoever is stopped while it holds a lock in the shared memory keeps publishers waiting for it, and is taken for dead by
+    Fast DDS after 2 s, and sent nothing from then on.
+    """
+    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
+
+
 @pytest.fixture(scope="session")
 def networks_are_allowed() -> None:
     skip_where_not_allowed()

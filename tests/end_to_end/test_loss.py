@@ -9,7 +9,7 @@ from exporter import TOPIC, Exporter, StartExporter
 from robot import Robot, Talker, qos
 from scrape import Scrape
 
-# More than any queue on the way can hold: Fast DDS's shared-memory port takes 512.
+# More than any queue on the way can hold: a socket takes a few hundred.
 BURST = 3000
 
 
@@ -21,6 +21,7 @@ def hasty_talker(exporter: Exporter, robot: Robot) -> Talker:
     return talker
 
 
+@pytest.mark.usefixtures("without_shared_memory")
 def test_every_message_is_either_recorded_or_counted_as_lost(exporter: Exporter, hasty_talker: Talker) -> None:
     published = 0
 

@@ -143,6 +143,7 @@ def test_topics_beyond_the_limit_are_counted_once_and_the_usual_ones_come_first(
     tell(monitor, told_by(), [status("a")], lambda scrape: is_shown(scrape, TOPIC) and refused(scrape) == 1)
 
 
+@pytest.mark.usefixtures("without_shared_memory")
 def test_what_is_lost_of_diagnostics_is_counted(
     start_monitor: StartMonitor, robot: Robot, labels: dict[str, str]
 ) -> None:
@@ -151,7 +152,6 @@ def test_what_is_lost_of_diagnostics_is_counted(
     of_topic = {name: labels[name] for name in ("domain", "robot", "topic_name")}
     tell(monitor, talker, [status("a")], lambda scrape: scrape.get("ros_diagnostics_lost_total", **of_topic) == 0)
     monitor.process.send_signal(signal.SIGSTOP)
-    # Three times what Fast DDS has room for, and soon done: who stands still for a second may be taken for dead, and be sent nothing.
     for _ in range(1500):
         talker.publisher.publish(DiagnosticArray(status=[status("x" * 1000)]))
     monitor.process.send_signal(signal.SIGCONT)

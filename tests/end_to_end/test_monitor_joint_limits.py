@@ -266,6 +266,7 @@ def test_joints_that_are_found_are_not_said_to_be_elsewhere(
 
 
 @pytest.mark.parametrize(("topic", "family"), [(STATES, "ros_joint_states"), (COMMANDS, "ros_joint_commands")])
+@pytest.mark.usefixtures("without_shared_memory")
 def test_what_is_lost_of_what_is_held_against_limits_is_counted(
     monitor: Monitor, robot: Robot, domain_id: int, topic: str, family: str
 ) -> None:

@@ -110,6 +110,7 @@ def test_names_that_run_together_alike_are_publishers_of_their_own(
     )
 
 
+@pytest.mark.usefixtures("without_shared_memory")
 def test_what_is_lost_is_the_loss_of_its_publisher(
     monitor: Monitor, first: Talker, second: Talker, domain_id: int
 ) -> None:
