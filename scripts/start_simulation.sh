@@ -57,12 +57,19 @@ end_launch() {
     [ -n "$launch" ] || return 0
     # Asked once more, it is on its way already.
     trap '' INT TERM HUP
-    local give_up=$((SECONDS + end_timeout_s))
     kill -INT "$launch" 2>/dev/null || true
+    wait_for_end "$end_timeout_s"
+    kill -KILL -- "-$launch" 2>/dev/null || return 0
+    # Who starts it again finds the ports free. Not for ever: what has ended stays in the group until somebody takes note.
+    wait_for_end 2
+}
+
+# Until nothing is left of launch's process group.
+wait_for_end() { # SECONDS
+    local give_up=$((SECONDS + $1))
     while kill -0 -- "-$launch" 2>/dev/null && [ "$SECONDS" -lt "$give_up" ]; do
         sleep 0.1
     done
-    kill -KILL -- "-$launch" 2>/dev/null || true
 }
 
 wait_until_ready() { # PORT…

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -36,13 +37,40 @@ def parameters(exporter: Exporter, robot: Robot) -> Parameters:
     return Parameters(robot)
 
 
+class Announced:
+    """What the exporter tells on /parameter_events."""
+
+    def __init__(self, parameters: Parameters, robot: Robot) -> None:
+        self._robot = robot
+        self._events: list[ParameterEvent] = []
+        robot.listen(ParameterEvent, "/parameter_events", self._events.append)
+        self._find_each_other(parameters)
+
+    def _find_each_other(self, parameters: Parameters) -> None:
+        """Each end finds the other on its own, and that the exporter has found this one shows by what it tells alone."""
+        values = count(100)
+
+        def is_heard() -> bool:
+            parameters.set(forget_after=float(next(values)))
+            return bool(self._events)
+
+        self._robot.spin_until(is_heard, "a change of forget_after")
+
+    def changes(self) -> list[tuple[str, float]]:
+        """Of all others, by name; 0 for what is no number."""
+        told = [change for event in self._events for change in event.changed_parameters]
+        return [(change.name, change.value.double_value) for change in told if change.name != "forget_after"]
+
+    def nodes(self) -> set[str]:
+        return {event.node for event in self._events}
+
+    def wait_for_one(self) -> None:
+        self._robot.spin_until(self.changes, "a change")
+
+
 @pytest.fixture
-def events(exporter: Exporter, robot: Robot) -> list[ParameterEvent]:
-    """What arrives on /parameter_events."""
-    received: list[ParameterEvent] = []
-    subscription = robot.listen(ParameterEvent, "/parameter_events", received.append)
-    robot.spin_until(lambda: subscription.get_publisher_count() > 0, "a publisher on /parameter_events")
-    return received
+def announced(parameters: Parameters, robot: Robot) -> Announced:
+    return Announced(parameters, robot)
 
 
 def test_every_parameter_is_there_with_its_default(parameters: Parameters) -> None:
@@ -141,26 +169,23 @@ def test_a_new_forget_after_is_acted_on(start_exporter: StartExporter, robot: Ro
     exporter.scrape_until(lambda scrape: not scrape.ages(TOPIC), "a forgotten joint")
 
 
-def test_a_change_is_announced(parameters: Parameters, events: list[ParameterEvent], robot: Robot) -> None:
+def test_a_change_is_announced(parameters: Parameters, announced: Announced) -> None:
     parameters.set(stale_after=2.5)
 
-    robot.spin_until(lambda: any(event.changed_parameters for event in events), "an event")
+    announced.wait_for_one()
 
-    (event,) = [event for event in events if event.changed_parameters]
-    assert event.node == f"/{NODE_NAME}"
-    (change,) = event.changed_parameters
-    assert (change.name, change.value.double_value) == ("stale_after", 2.5)
+    assert announced.changes() == [("stale_after", 2.5)]
+    assert announced.nodes() == {f"/{NODE_NAME}"}
 
 
-def test_a_refused_change_is_not_announced(parameters: Parameters, events: list[ParameterEvent], robot: Robot) -> None:
+def test_a_refused_change_is_not_announced(parameters: Parameters, announced: Announced) -> None:
     parameters.set(stale_after=-1.0)
     parameters.set(qos="reliable")
     parameters.set(stale_after=2.5)
 
-    robot.spin_until(lambda: any(event.changed_parameters for event in events), "an event")
+    announced.wait_for_one()
 
-    changes = [change for event in events for change in event.changed_parameters]
-    assert [(change.name, change.value.double_value) for change in changes] == [("stale_after", 2.5)]
+    assert announced.changes() == [("stale_after", 2.5)]
 
 
 @pytest.mark.parametrize(
