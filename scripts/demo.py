@@ -161,7 +161,8 @@ def choose_seconds() -> float | None:
 
 
 def run() -> None:
-    ports, seconds_max = choose_ports(), choose_seconds()
+    # What needs no port first: that one is taken is no fault of a setting.
+    seconds_max, ports = choose_seconds(), choose_ports()
     env = environment()
     with Processes(env) as processes:
         try:

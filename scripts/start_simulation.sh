@@ -3,13 +3,14 @@
 # Arguments go to digital_twin_complete.launch.py: start_simulation.sh simulator:=physics robot:=physics
 #
 # Ready is when every node says so on its metrics port. Where one does not within START_TIMEOUT_S (120), all of it ends,
-# with exit code 1; so does an end that nobody asked for. SIGINT and SIGTERM end it with 0.
+# with exit code 1; so does an end that nobody asked for. SIGINT, SIGTERM and SIGHUP end it with 0.
 set -euo pipefail
 
 start_timeout_s="${START_TIMEOUT_S:-120}"
 # What has not ended then is killed. Launch itself gives its processes 5 s after each of two signals.
 end_timeout_s="${END_TIMEOUT_S:-20}"
 launch=""
+launch_is_asked=""
 asked_to_end=""
 
 die() {
@@ -52,12 +53,20 @@ not_ready() { # PORT…
     done
 }
 
+# Once: a second SIGINT, while launch handles the first, can make it lose both, and it never ends.
+ask_launch_to_end() {
+    [ -n "$launch" ] && [ -z "$launch_is_asked" ] || return 0
+    launch_is_asked=1
+    # Where launch itself is gone, what it has left behind.
+    kill -INT "$launch" 2>/dev/null || kill -INT -- "-$launch" 2>/dev/null || true
+}
+
 # Launch ends what it has started; what outlives it is in its process group.
 end_launch() {
     [ -n "$launch" ] || return 0
     # Asked once more, it is on its way already.
     trap '' INT TERM HUP
-    kill -INT "$launch" 2>/dev/null || true
+    ask_launch_to_end
     wait_for_end "$end_timeout_s"
     kill -KILL -- "-$launch" 2>/dev/null || return 0
     # Who starts it again finds the ports free. Not for ever: what has ended stays in the group until somebody takes note.
@@ -94,7 +103,7 @@ main() {
     done
     command -v ros2 >/dev/null || die "ros2 is missing: source the setup.bash of ROS 2, then install/setup.bash"
     first="$(argument first_port 8000 "$@")"
-    [[ $first =~ ^[1-9][0-9]{0,4}$ ]] || die "first_port:=$first is no port"
+    [[ $first =~ ^[1-9][0-9]{0,4}$ ]] && [ "$first" -le 65532 ] || die "first_port:=$first is no port from 1 to 65532"
     mapfile -t ports < <(metrics_ports "$@")
     for port in "${ports[@]}"; do
         ! (is_ready "$port") || die "a node is there already, on port $port: end it, or choose others with first_port:="
@@ -113,5 +122,5 @@ main() {
 
 trap end_launch EXIT
 # Passed on here: it may come just before the wait for launch.
-trap 'asked_to_end=1; [ -z "$launch" ] || kill -INT "$launch" 2>/dev/null || true' INT TERM HUP
+trap 'asked_to_end=1; ask_launch_to_end' INT TERM HUP
 main "$@"

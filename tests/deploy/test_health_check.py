@@ -166,8 +166,11 @@ def test_it_waits_until_all_is_well(start_exporter: StartExporter, domain_id: in
     [
         (lambda _: ok(b"<html>"), "line 1 of the page is no metric"),
         (lambda _: ok(b"up 1\n"), "another program listens here"),
-        (lambda _: b"404 Not Found\r\nConnection: close\r\n\r\n", "/livez is 404 Not Found"),
-        (lambda _: b"503 No\r\nConnection: close\r\n\r\nROS stands", "503 Service Unavailable: ROS stands"),
+        (lambda _: b"404 Not Found\r\nConnection: close\r\n\r\nNo", "/livez is 404 Not Found: No (is it one of our nodes?)"),
+        (
+            lambda _: b"503 No\r\nConnection: close\r\n\r\nROS stands",
+            "/livez is 503 Service Unavailable: ROS stands (only a restart helps)",
+        ),
         (lambda _: b"\x00\x01", "not HTTP, or ended in the middle"),
         (lambda path: ok(b"#" * (65 << 20) if path == "/metrics" else b""), "more than 64 MiB"),
     ],

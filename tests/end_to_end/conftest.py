@@ -9,6 +9,7 @@ import pytest
 
 from bridge import PROGRAM as BRIDGE_PROGRAM
 from bridge import Bridge, Connect, StartBridge
+from domain import by_udp_alone
 from exporter import PROGRAM, TOPIC, Exporter, RunExporter, StartExporter
 from fixtures import domain_id as domain_id
 from fixtures import ros_environment as ros_environment
@@ -22,7 +23,7 @@ from hosted import Programs
 from monitor import PROGRAM as MONITOR_PROGRAM
 from monitor import install_mock_nvml
 from network import Host, pods, skip_where_not_allowed
-from program import Arguments, Ended, ParameterValue, end_all, run_program
+from program import THEIR_ENVIRONMENT, Arguments, Ended, ParameterValue, end_all, run_program
 from robot import Robot, Talker
 from synchronizer import PROGRAM as SYNCHRONIZER_PROGRAM
 from unity import Unity
@@ -47,7 +48,8 @@ def without_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     Whoever is stopped while it holds a lock in the shared memory keeps publishers waiting for it, and is taken for dead by
     Fast DDS after 2 s, and sent nothing from then on.
     """
-    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
+    for name, value in by_udp_alone().items():
+        monkeypatch.setitem(THEIR_ENVIRONMENT, name, value)
 
 
 @pytest.fixture(scope="session")

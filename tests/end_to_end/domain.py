@@ -20,6 +20,7 @@ DISCOVERY_PORT_OFFSETS = (0, 10)
 # They would lead the tests out of this machine, or to peers that are not theirs.
 FOREIGN_SETTINGS = (
     "FASTDDS_BUILTIN_TRANSPORTS",
+    "FASTDDS_DEFAULT_PROFILES_FILE",
     "FASTRTPS_DEFAULT_PROFILES_FILE",
     "ROS_DISCOVERY_SERVER",
     "ROS_LOCALHOST_ONLY",
@@ -37,6 +38,19 @@ def keep_to_this_host(log_folder: Path) -> None:
         # The older name of the same; later distributions warn of it.
         os.environ["ROS_LOCALHOST_ONLY"] = "1"
     os.environ["ROS_LOG_DIR"] = str(log_folder)
+
+
+def by_udp_alone() -> dict[str, str]:
+    """What a program has to have in its environment besides, to be on this host as the others are, without shared memory.
+
+    The range LOCALHOST chooses its own transports.
+    """
+    profile = str(Path(__file__).with_name("udp_on_the_loopback.xml"))
+    settings = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
+    if "ROS_LOCALHOST_ONLY" in os.environ:
+        settings["ROS_LOCALHOST_ONLY"] = "0"
+    # The older name is that of Fast DDS 2.
+    return settings | {"FASTRTPS_DEFAULT_PROFILES_FILE": profile, "FASTDDS_DEFAULT_PROFILES_FILE": profile}
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from pathlib import Path
 FOLDER = Path(os.environ["MOCK_ROS2"])
 PORTS = [int(port) for port in (FOLDER / "ports").read_text().split()]
 
+BUSY_ENDING_S = 0.5
+
 
 class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
@@ -37,6 +39,9 @@ def main() -> int:
         threading.Thread(target=ThreadingHTTPServer(("127.0.0.1", port), Answers).serve_forever, daemon=True).start()
     signal.sigwait({signal.SIGINT})
     (FOLDER / "asked_to_end").touch()
+    if signal.sigtimedwait({signal.SIGINT}, BUSY_ENDING_S):
+        # The real one can hang then.
+        (FOLDER / "asked_again").touch()
     return 0
 
 

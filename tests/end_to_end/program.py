@@ -78,8 +78,12 @@ def build_library(source: Path, library: Path) -> None:
     subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source], check=True)
 
 
+# What programs under test have in their environment, and this process, in which robots are, has not.
+THEIR_ENVIRONMENT: dict[str, str] = {}
+
+
 def environment_of(domain_id: int) -> dict[str, str]:
-    return {**os.environ, "ROS_DOMAIN_ID": str(domain_id)}
+    return {**os.environ, **THEIR_ENVIRONMENT, "ROS_DOMAIN_ID": str(domain_id)}
 
 
 @dataclass(frozen=True)

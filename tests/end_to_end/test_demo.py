@@ -24,8 +24,7 @@ class Demo:
 
     def __init__(self, host: Host, output: Path, **settings: str) -> None:
         self._output = output
-        # As from a terminal, for which nothing is blocked or ignored.
-        command = ["env", "--default-signal=INT", sys.executable, str(DEMO)]
+        command = [sys.executable, str(DEMO)]
         with open(output, "wb") as file:
             self.process = subprocess.Popen(host.command(command, settings), stdout=file, stderr=file)
 
@@ -68,7 +67,7 @@ def test_it_shows_a_twin_that_follows_and_leaves_nothing(
 
 
 def test_it_ends_by_itself(host: Host, tmp_path: Path) -> None:
-    with demo(host, tmp_path / "output", DEMO_SECONDS="2") as shown:
+    with demo(host, tmp_path / "output", DEMO_SECONDS="10") as shown:
         assert shown.process.wait(TIMEOUT_S) == 0, shown.output
     assert shown.output.endswith("ended\n")
 

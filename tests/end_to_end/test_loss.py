@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable
 
+import psutil
 import pytest
 
 from exporter import TOPIC, Exporter, StartExporter
@@ -19,6 +20,12 @@ def hasty_talker(exporter: Exporter, robot: Robot) -> Talker:
     talker = robot.talker(TOPIC, qos("best_effort", "volatile"))
     exporter.wait_until_matched(talker)
     return talker
+
+
+@pytest.mark.usefixtures("without_shared_memory")
+def test_nodes_that_are_to_be_stopped_share_no_memory(exporter: Exporter, hasty_talker: Talker) -> None:
+    mapped = [map.path for map in psutil.Process(exporter.process.pid).memory_maps()]
+    assert not [path for path in mapped if path.startswith("/dev/shm/fast")]
 
 
 @pytest.mark.usefixtures("without_shared_memory")

@@ -38,10 +38,11 @@ def second(monitor: Monitor, start_robot: Callable[..., Robot], first: Talker) -
     return talker
 
 
-def wait_for_publishers(monitor: Monitor, count: int) -> None:
+def wait_for_publishers(monitor: Monitor, count: int, topic: str = TOPIC) -> None:
     """What is sent best effort to a reader that does not know the writer yet is lost, and counted by nobody."""
     monitor.scrape_until(
-        lambda scrape: monitor.knows(scrape, TOPIC) and scrape.publishers(TOPIC) == count, f"{count} publishers"
+        lambda scrape: monitor.knows(scrape, topic) and scrape.publishers(topic) == count,
+        f"{count} publishers on {topic}",
     )
 
 
@@ -99,6 +100,7 @@ def test_names_that_run_together_alike_are_publishers_of_their_own(
         talkers[topic, node] = Talker(topic, own.create_publisher(String, topic, BEST_EFFORT))
     for key, talker in talkers.items():
         robot.spin_until(talker.is_matched, "the monitor's subscription")
+        wait_for_publishers(monitor, 2, talker.topic)
         publish(talker, counts[key])
 
     def count(scrape: Scrape, topic: str, node: str) -> float | None:

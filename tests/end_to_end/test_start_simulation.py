@@ -54,7 +54,9 @@ class Start:
             return False
 
     def wait_for_end(self) -> int:
-        return self.process.wait(TIMEOUT_S)
+        exit_code = self.process.wait(TIMEOUT_S)
+        assert not (self.folder / "asked_again").exists()
+        return exit_code
 
     def clean_up(self) -> None:
         """Ends it for sure, the child too, whatever the script has done."""
@@ -171,10 +173,11 @@ def test_options_of_launch_are_for_launch_alone(start: Callable[..., Start], tmp
     assert (tmp_path / "arguments").read_text().splitlines()[-1] == "--show-args"
 
 
-def test_a_port_that_is_none_is_refused(start: Callable[..., Start], tmp_path: Path) -> None:
-    simulation = start("first_port:=abc", serving=[])
+@pytest.mark.parametrize("port", ["abc", "65533"])
+def test_a_port_that_is_none_is_refused(start: Callable[..., Start], tmp_path: Path, port: str) -> None:
+    simulation = start(f"first_port:={port}", serving=[])
     assert simulation.wait_for_end() == 1
-    assert "error: first_port:=abc is no port" in simulation.output
+    assert f"error: first_port:={port} is no port" in simulation.output
     assert not (tmp_path / "launch").exists()
 
 

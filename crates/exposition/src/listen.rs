@@ -229,9 +229,12 @@ mod tests {
 
     #[test]
     fn what_the_system_said_is_told_once() {
-        let error = explain(&address(":80"), io::Error::other("no such cable"));
-        assert!(error.to_string().contains("no such cable"), "{error}");
-        assert!(std::error::Error::source(&error).is_none());
+        let address = address("robot:80");
+        let reason = || io::Error::other("no such cable");
+        for error in [explain(&address, reason()), BindError::Unresolved { address, reason: reason() }] {
+            assert!(error.to_string().contains("no such cable"), "{error}");
+            assert!(std::error::Error::source(&error).is_none(), "{error}");
+        }
     }
 
     #[test]

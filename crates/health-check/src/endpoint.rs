@@ -15,15 +15,15 @@ pub(crate) async fn check(endpoint: &Endpoint, access: &Access, timeout: Duratio
     let object = endpoint.place.to_string();
     let mut client = Client::new(&endpoint.place, access, timeout);
     let is_well = async {
-        for (path, consequence) in
+        for (path, when_unavailable) in
             [("/livez", "only a restart helps"), ("/readyz", "it is not to be trusted until it is")]
         {
-            expect_ok(path, client.get(path).await?, consequence)?;
+            expect_ok(path, client.get(path).await?, when_unavailable)?;
         }
         if skip_metrics {
             return Ok(None);
         }
-        expect_ok(&endpoint.path, client.get(&endpoint.path).await?, "is it one of our nodes?").map(Some)
+        expect_ok(&endpoint.path, client.get(&endpoint.path).await?, "it is asked for too much at once").map(Some)
     };
     match is_well.await {
         Ok(Some(page)) => of_page(&object, &page),
@@ -39,15 +39,20 @@ enum Wrong {
     NoAnswer(#[from] Fault),
     #[error("it asks for a user: --username and --password-file")]
     Unauthorized,
-    #[error("{path} is {status}: {body} ({consequence})")]
-    Status { path: String, status: StatusCode, body: String, consequence: &'static str },
+    #[error("{path} is {status}: {body} ({meaning})")]
+    Status { path: String, status: StatusCode, body: String, meaning: &'static str },
 }
 
-fn expect_ok(path: &str, answer: Answer, consequence: &'static str) -> Result<String, Wrong> {
+fn expect_ok(path: &str, answer: Answer, when_unavailable: &'static str) -> Result<String, Wrong> {
     match answer.status {
         StatusCode::OK => Ok(answer.body),
         StatusCode::UNAUTHORIZED => Err(Wrong::Unauthorized),
-        status => Err(Wrong::Status { path: path.to_owned(), status, body: answer.body, consequence }),
+        status => {
+            // All that our nodes answer besides.
+            let is_ours = status == StatusCode::SERVICE_UNAVAILABLE;
+            let meaning = if is_ours { when_unavailable } else { "is it one of our nodes?" };
+            Err(Wrong::Status { path: path.to_owned(), status, body: answer.body, meaning })
+        }
     }
 }
 

@@ -57,10 +57,13 @@ async fn run(plan: &Plan) -> Result<ExitCode, String> {
     let text = if plan.output == Output::Json { report::json(&model) } else { report::table(&model, plan.view) };
     print(&text).map_err(|error| format!("the report cannot be written: {error}"))?;
     tell_who_is_down(&model);
+    if model.measures().next().is_none() {
+        return Ok(ExitCode::FAILURE);
+    }
     if plan.output == Output::Table && plan.view.rows(&model).is_empty() {
         eprintln!("warning: {}", plan.view.when_empty());
     }
-    Ok(if model.measures().next().is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Once; twice, an interval apart, where a rate takes it.

@@ -38,7 +38,7 @@ impl View {
     /// What to look for where it has no rows.
     pub(crate) fn when_empty(self) -> &'static str {
         match self {
-            Self::Topics => "no topics: each node tells of those that it follows, monitoring_node of all there are",
+            Self::Topics => "no topics: each node tells of those it follows, monitoring_node of all",
             Self::Joints => "no joints: those that ros_metrics_exporter follows have rows here",
             Self::Twins => "no twins: each synchronization_node has a row here",
             Self::Bridges => "no bridges: each unity_bridge_node has rows here",
