@@ -83,19 +83,24 @@ def test_the_four_nodes_that_are_well(start_exporter: StartExporter, domain_id: 
         stack.callback(robot.close)
         motion = Motion(robot.talker(REFERENCE_TOPIC), robot.talker(TWIN_TOPIC), ["hip", "knee"])
         stack.enter_context(motion.running())
-        synchronizer.wait_for_state("SYNCED")
-        exporter.wait_for_status("ok")
         nodes: list[Program] = [exporter, synchronizer, monitor, bridge]
 
-        health = check_health("--endpoints", ",".join(map(url, nodes)))
+        def look() -> Health:
+            return check_health("--endpoints", ",".join(map(url, nodes)))
 
-    assert health.exit_code == EXIT_HEALTHY, health.stdout
+        def look_for_health() -> Health | None:
+            health = look()
+            is_synced = health.detail("synchronization").startswith("SYNCED: 2 joints compared")
+            return health if health.exit_code == EXIT_HEALTHY and is_synced else None
+
+        # On a busy machine the motion stands still for a moment now and then, and so does the twin.
+        health = wait_until(look_for_health, "all four nodes are well", details=lambda: look().stdout)
+
     endpoints = [row for row in health.rows if row[0] == "endpoint"]
     assert endpoints == [("endpoint", str(node.address), "ok") for node in nodes]
     names = [health.detail("endpoint", str(node.address)).split()[0] for node in nodes]
     assert names == ["ros_metrics_exporter", "synchronization_node", "monitoring_node", "unity_bridge_node"]
     assert ("synchronization", str(synchronizer.address), "ok") in health.rows
-    assert health.detail("synchronization").startswith("SYNCED: 2 joints compared")
 
 
 def test_a_robot_that_is_missing_is_told_of_by_topic(start_exporter: StartExporter) -> None:
